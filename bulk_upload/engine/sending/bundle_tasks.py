@@ -195,6 +195,7 @@ class BundleTasks:
                 path=one.planned.entry.path,
                 purpose=one.planned.entry.purpose,
                 planned_bytes=one.fingerprint.size,
+                expected=one.fingerprint,
             )
             for one in uploads
         ]
