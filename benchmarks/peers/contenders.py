@@ -49,7 +49,7 @@ class Contender:
 OURS = "ours"
 
 _OUR_ENVIRONMENT = {"SEEKR_API_KEY": "benchmark"}
-_PEER_ENVIRONMENT = {"DISABLE_TQDM": "1"}
+_PEER_ENVIRONMENT = {"SEEKR_DISABLE_TQDM": "1"}
 
 
 def _our_command(scene: Scene, *words: str) -> list[str]:

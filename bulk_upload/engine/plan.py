@@ -13,10 +13,9 @@ from bulk_upload.core.manifest.complaints import Complaints, manifest_invalid, m
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.sent_name import sent_name
-from bulk_upload.core.model import EntryState
+from bulk_upload.core.model import EntryState, Fingerprint
+from bulk_upload.core.report.accepted_notes import AcceptedNotes, Gone, Renamed
 from bulk_upload.core.run.plan import (
-    MISSING_WORD,
-    RENAMED_WORD,
     UNCHANGED,
     PlannedStep,
     Step,
@@ -84,56 +83,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.file_bytes for one in self.totals.values())
 
 
-class _Renamed:
-    """Counts accepted entries that the manifest asks for under another name, and keeps the first one's names."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first = ""
-
-    def add(self, path: str, *, sent_name: str, asked_name: str) -> None:
-        """Count one entry."""
-        self.count += 1
-        self._first = self._first or f"{quoted(path)} as {quoted(sent_name)}, not {quoted(asked_name)}"
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warning about them, none where there are none."""
-        if not self.count:
-            return ()
-        such_as = self._first if self.count == 1 else f"such as {self._first}"
-        warning = (
-            f"{self.count:,} accepted under another name than the manifest asks for: {such_as};"
-            f" no server renames a file, `--retry {RENAMED_WORD}` sends it again under the new name"
-        )
-        return (warning,)
-
-
-class _Gone:
-    """Counts accepted entries whose files `verify` found gone from the server."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warning about them, none where there are none."""
-        if not self.count:
-            return ()
-        files = "file is" if self.count == 1 else "files are"
-        words = f"{self.count:,} accepted {files} missing from the server, as `verify` found"
-        return (f"{words}: `--retry {MISSING_WORD}` sends them again",)
-
-
-class _Noted(msgspec.Struct, kw_only=True):
-    """What a person should know of accepted entries."""
-
-    renamed: _Renamed = msgspec.field(default_factory=_Renamed)
-    gone: _Gone = msgspec.field(default_factory=_Gone)
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warnings about them."""
-        return (*self.renamed.warnings(), *self.gone.warnings())
-
-
 class _Reasons:
     """Counts entries by step and reason; reasons beyond a readable number are counted together."""
 
@@ -155,9 +104,10 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     to anybody; `is_partial` that it has not all of the job's entries. With `strict_paths` any file that is missing,
     unreadable or refused makes the manifest invalid; otherwise only more than half of them do. `rules_version` returns
     the version of the rules that a purpose's files are validated by, None where they are not, and `purpose_check` judges
-    the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `bundle` files may go in one request. `on_progress` is called, now and then and on the thread that
-    plans, with the number of entries that were planned so far. `objects` has what the stores say about objects, which
-    `look_up` asks them for, before anything is planned.
+    the purpose of the first files. `may_lose_files` allows a folder that has lost most of its files. `bundle` files may
+    go in one request. `on_progress` is called, now and then and on the thread that plans, with the number of entries that
+    were planned so far. `objects` has what the stores say about objects, which `look_up` asks them for, before anything
+    is planned.
     """
 
     rules: ManifestRules
@@ -198,7 +148,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         complaints, missing = Complaints(), Complaints()
         reasons = _Reasons()
         forecast = self._bundle_forecast()
-        noted = _Noted()
+        noted = AcceptedNotes()
         oversized_count = 0
         entry_count = usable_count = 0
         for entries in self._groups(lines, complaints):
@@ -258,7 +208,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         entries: list[Entry],
         complaints: Complaints,
         missing: Complaints,
-        noted: _Noted,
+        noted: AcceptedNotes,
     ) -> list[PlanRow]:
         """Decide a group of entries and keep the decisions; add findings for those that cannot be used."""
         keys = [entry.key for entry in entries]
@@ -289,7 +239,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         key: bytes,
         recalled: Recalled | None,
         unusable: list[tuple[Entry, PathComplaint]],
-        noted: _Noted,
+        noted: AcceptedNotes,
     ) -> PlanRow:
         inspected = inspect(entry.path, self.tree, self.objects, ignore_ctime=self.ignore_ctime)
         complaint = inspected if isinstance(inspected, PathComplaint) else None
@@ -328,7 +278,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         return None not in (now, then) and now != then
 
     def _under_asked_name(
-        self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: _Renamed
+        self, entry: Entry, sent_as: str, decided: PlannedStep, renamed: Renamed
     ) -> PlannedStep:
         asked_name = sent_name(entry.path, entry.remote_name)
         step = under_asked_name(decided, sent_name=sent_as, asked_name=asked_name, resend=self.retry_renamed)
@@ -339,7 +289,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         return step
 
     def _missing_at_server(
-        self, fingerprint: Fingerprint | None, decided: PlannedStep, gone: _Gone
+        self, fingerprint: Fingerprint | None, decided: PlannedStep, gone: Gone
     ) -> PlannedStep:
         if self.retry_missing:
             return sent_again_as_missing(fingerprint, decided)

@@ -58,12 +58,17 @@ def run_here(*arguments: str, **env: str | None) -> Ended:
 
 def run_process(*arguments: str, **env: str | None) -> Ended:
     """Run a command as a process of its own."""
+    return run_within(60.0, *arguments, **env)
+
+
+def run_within(limit_s: float, /, *arguments: str, **env: str | None) -> Ended:
+    """Run a command as a process of its own, for so long at most."""
     done = subprocess.run(
         [sys.executable, "-m", "bulk_upload", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment(env),
-        timeout=60,
+        timeout=limit_s,
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr.decode("utf-8"))

@@ -245,6 +245,21 @@ def test_convert(stage: Stage) -> None:
     assert "image_url" not in (stage.folder / "picture.converted.jsonl").read_text()
 
 
+def test_bundles(stage: Stage, sandbox: Sandbox) -> None:
+    """The page's numbers are those of its example; configuration and Python do the same, and a rerun does nothing."""
+    write(stage.folder, {f"datasets/{number}.jsonl": TEXT % number for number in range(120)})
+    page = DOCS / "how-to" / "bundles.md"
+    stage.follow("how-to/bundles.md")
+    assert stage.said.splitlines()[-1] == "DONE"
+    assert len(sandbox.files) == 120
+    assert max(len(one.bulk_files) for one in sandbox.uploads) == 64
+    # The probe's request, and two with the files.
+    assert sandbox.upload_count == 3
+    assert stage.run("bulk-upload plan ./datasets --purpose pre-train --bundle 64 --ledger-dir other") == 0
+    (line,) = [one for one in stage.said.splitlines() if one.startswith("Bundles")]
+    assert line in page.read_text("utf-8")
+
+
 def test_object_stores(stage: Stage, sandbox: Sandbox) -> None:
     """Objects are sent from their store as the page says, and the keys are those that the file names variables of."""
     objects: dict[str, Content | bytes | str] = {
@@ -259,18 +274,3 @@ def test_object_stores(stage: Stage, sandbox: Sandbox) -> None:
             stage.do(replace(block, code=block.code.replace("http://127.0.0.1:8100", store.url)))
     assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl", "c.jsonl"]
     assert (stage.folder / "chat.jsonl").read_text() == (stage.folder / "manifest.jsonl").read_text()
-
-
-def test_bundles(stage: Stage, sandbox: Sandbox) -> None:
-    """The page's numbers are those of its example; configuration and Python do the same, and a rerun does nothing."""
-    write(stage.folder, {f"datasets/{number}.jsonl": TEXT % number for number in range(120)})
-    page = DOCS / "how-to" / "bundles.md"
-    stage.follow("how-to/bundles.md")
-    assert stage.said.splitlines()[-1] == "DONE"
-    assert len(sandbox.files) == 120
-    assert max(len(one.bulk_files) for one in sandbox.uploads) == 64
-    # The probe's request, and two with the files.
-    assert sandbox.upload_count == 3
-    assert stage.run("bulk-upload plan ./datasets --purpose pre-train --bundle 64 --ledger-dir other") == 0
-    (line,) = [one for one in stage.said.splitlines() if one.startswith("Bundles")]
-    assert line in page.read_text("utf-8")

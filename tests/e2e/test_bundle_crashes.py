@@ -30,7 +30,7 @@ ROWS = (
     "answer-delay=0.1,drop-mid@30%",
     "answer-delay=0.1,429:1@30%",
     "answer-delay=0.1,500@15%,stored-500@15%",
-    "answer-delay=0.1,422@15%,stored-422@15%,bulk-only=yes",
+    "answer-delay=0.1,422@15%,stored-422@15%",
     "answer-delay=0.1,reversed@50%",
     "answer-delay=0.1,left-out@30%",
     "answer-delay=0.1,wrong-bytes@15%,duplicate-id@15%",
@@ -75,7 +75,7 @@ def test_two_hundred_runs_lose_and_double_nothing(tmp_path: Path) -> None:
         tree = mixed_tree(folder / "tree", count=120, seed=toll.jobs, sizes=sizes, large=(300_000,))
         row = (*ROWS, RENAMED)[toll.jobs % (len(ROWS) + 1)]
         bundle = ("--bundle", chance.choice(["2", "8", "64"]))
-        with staged(folder, f"{row},seed={toll.jobs},budget=2") as stage:
+        with staged(folder, f"{row},seed={toll.jobs},budget=2,bulk-only=yes") as stage:
             stage.use(tree)
             before = toll.kills
             kills = 0 if row is RENAMED else 5

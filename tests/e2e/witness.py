@@ -58,7 +58,7 @@ class Request:
         if self.status is None:
             return True
         if self.status < 300:
-            return self.fault != "" and not self.fault.startswith(("delay", "slow"))
+            return self.fault != "" and not self.fault.startswith(("delay", "slow", "reversed"))
         if self.status == 503 and ":" in self.fault:
             return False
         unclear = self.bundled and self.status not in (401, 403, 404, 405, 429)
@@ -256,7 +256,14 @@ def _within(stage: Stage, tree: Tree, path: bytes) -> bytes:
 def _requests(text: str, line: int) -> tuple[Request, ...]:
     values = json.loads(text)
     bundled = values.pop("bulk_files", [])
-    return tuple(_request({**values, **one}, line, bundled=bool(bundled)) for one in bundled or [{}])
+    if not bundled:
+        return (_request(values, line, bundled=False),)
+    # Of several files these faults are about the first one.
+    of_others = "" if values.get("fault") in ("left-out", "renamed") else values.get("fault", "")
+    return tuple(
+        _request({**values, **one} | ({"fault": of_others} if number else {}), line, bundled=True)
+        for number, one in enumerate(bundled)
+    )
 
 
 def _request(values: dict[str, Any], line: int, *, bundled: bool) -> Request:

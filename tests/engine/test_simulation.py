@@ -45,6 +45,7 @@ SEEDS = range(40)
 SOAK_SEEDS = [range(first, first + 50) for first in range(1000, 3000, 50)]
 """Fifty to a test: each test costs time to collect, in every run of the others too."""
 SOAK_SIZES = (3, 10, 60, 150)
+NO_TIME = "not during the attempt, as far as one can tell without the server's time"
 PROMPTLY_S = 0.5
 """Longer than any commit and any read here, shorter than a backoff, a listing or an answer that is late."""
 
@@ -61,11 +62,19 @@ class Ending:
 
 
 class Story:
-    """One seed: a job, a few disturbed runs of it, a healed one, and one more that must find nothing to do."""
+    """One seed: a job, a few disturbed runs of it, a healed one, and one more that must find nothing to do.
 
-    def __init__(self, seed: int, *, sizes: tuple[int, ...] = (3, 10, 40)) -> None:
+    Args:
+        sizes: how many small files there may be.
+        may_leave_doubts: whether entries may be left to a person, where that is right.
+    """
+
+    def __init__(
+        self, seed: int, *, sizes: tuple[int, ...] = (3, 10, 40), may_leave_doubts: bool = False
+    ) -> None:
         self.seed = seed
         self.sizes = sizes
+        self.may_leave_doubts = may_leave_doubts
         self.chance = random.Random(f"story {seed}")
         self.world = World(seed, faults=self._faults(), server=self._server())
         self.changed: set[str] = set()
@@ -96,6 +105,9 @@ class Story:
             replace(patient, in_doubt=InDoubtPolicy.RECONCILE, retry=RETRIED), validator=self.validator
         )
         self.check(healed, Ending(kind="healed"))
+        if self.may_leave_doubts and EntryState.IN_DOUBT in self.world.states().values():
+            self._check_left_to_a_person(healed)
+            return
         assert set(self.world.states().values()) == {EntryState.ACCEPTED}
         assert healed.result is not None
         assert healed.result.status is ExitStatus.DONE
@@ -103,6 +115,20 @@ class Story:
         idle = self.world.run()
         assert self.world.server.request_count == request_count
         assert idle.told.settled() == []
+
+    def _check_left_to_a_person(self, healed: Ran) -> None:
+        """Nothing told how far the clocks are apart while an attempt went on: it stays in doubt, and its twins wait."""
+        assert self.world.server.settings.clock_ahead_s
+        left = {path: one for path, one in self.world.states().items() if one is not EntryState.ACCEPTED}
+        doubtful = [path for path, state in left.items() if state is EntryState.IN_DOUBT]
+        for path in doubtful:
+            assert str(self.world.ledger.reason(path)).endswith(NO_TIME), path
+        groups = {path.rsplit("/", 2)[0] for path in doubtful if path.startswith("twins/")}
+        for path in left.keys() - set(doubtful):
+            assert left[path] is EntryState.PENDING, path
+            assert path.rsplit("/", 2)[0] in groups, path
+        assert healed.result is not None
+        assert healed.result.status is ExitStatus.IN_DOUBT
 
     def check(self, ran: Ran, ending: Ending) -> None:
         """Check what must hold after every run."""
@@ -301,9 +327,8 @@ def _tell(story: Story) -> None:
     try:
         story.tell()
     except BaseException as error:
-        again = (
-            f"from tests.engine.test_simulation import Story; Story({story.seed}, sizes={story.sizes}).tell()"
-        )
+        made = f"Story({story.seed}, sizes={story.sizes}, may_leave_doubts={story.may_leave_doubts})"
+        again = f"from tests.engine.test_simulation import Story; {made}.tell()"
         error.add_note(f"seed {story.seed}: repeat with `python -c '{again}'`")
         raise
 
@@ -326,7 +351,7 @@ def test_no_seed_of_many_loses_or_doubles_a_file(seeds: range) -> None:
     errors = []
     for seed in seeds:
         try:
-            _tell(Story(seed, sizes=SOAK_SIZES))
+            _tell(Story(seed, sizes=SOAK_SIZES, may_leave_doubts=True))
         except Exception as error:
             errors.append(error)
     if errors:

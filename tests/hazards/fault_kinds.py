@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bulk_upload.exit_status import ExitStatus
+from tests.hazards.fault_dialects import FLOW_DIALECT, Dialect
 from tests.hazards.fault_scenes import (
     HEAD,
     AnswerCall,
@@ -82,6 +83,7 @@ class Kind:
         jitter: what the client draws in place of chance.
         slow: takes so long that only the long matrix has it.
         strangers: how many files others have put there before.
+        bystanders: how the other entries may stand in the end.
     """
 
     family: str
@@ -103,9 +105,10 @@ class Kind:
     jitter: float = 0.0
     slow: bool = False
     strangers: int = 0
+    bystanders: tuple[str, ...] = ("accepted",)
     patience_s: float = 2.5
 
-    def server(self, name: str) -> FaultServer:
+    def server(self, name: str, dialect: Dialect = FLOW_DIALECT) -> FaultServer:
         """Return a server with this fault."""
         server = FaultServer(
             name,
@@ -116,6 +119,7 @@ class Kind:
             list_lag_s=self.list_lag_s,
             refuses_s=self.refuses_s,
         )
+        server.dialect = dialect
         server.add_strangers(self.strangers)
         return server
 
@@ -532,3 +536,38 @@ def _lists() -> Iterator[tuple[str, dict[str, Any]]]:
 
 FAMILIES = tuple(dict.fromkeys(kind.family for kind in KINDS.values()))
 """The families in the order of this page."""
+
+
+_UNCLEAR = ("early", "lost", "stalled")
+"""Families whose small forms may have left whole, with no answer that says what became of them."""
+
+
+def kind_in(dialect: Dialect, name: str, kind: Kind) -> Kind:
+    """Return a kind with the ends it has in a dialect."""
+    if name == "status_409" and dialect.profile.conflict == "retry":
+        return replace(kind, state=("accepted",), final=("accepted",), puts_max=2)
+    has_no_clear_answer = (
+        kind.asks_first
+        or kind.family in _UNCLEAR
+        or name.startswith("status_50")
+        # Nothing but a look-up, which such a profile does not have, shows that the answer was wrong.
+        or (name == "other_purpose" and not dialect.profile.can_list)
+    )
+    if dialect.profile.list_decides or not has_no_clear_answer:
+        return kind
+    # Where no list can tell, what has no clear answer is left to a person.
+    return replace(
+        kind,
+        state=(*kind.state, "in_doubt"),
+        large=None if kind.large is None else (*kind.large, "in_doubt"),
+        final=(*kind.final, "in_doubt"),
+        exits=None if kind.exits is None else kind.exits | {ExitStatus.IN_DOUBT},
+        asks_first=False,
+        # An id that came with two answers proves neither.
+        bystanders=(*kind.bystanders, "in_doubt") if name == "foreign_id" else kind.bystanders,
+    )
+
+
+def kinds_in(dialect: Dialect) -> list[str]:
+    """Return the names of the kinds that a dialect can have: Unix times have no zones."""
+    return [name for name in KINDS if name != "list_without_zones" or not dialect.unix_times]

@@ -10,9 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from tests.hazards.fault_server import FILES_PATH, Call, FaultServer, page_of
+from tests.hazards.fault_server import Call, FaultServer
 from tests.hazards.fault_wire import Exchange, answer
 
 Play = Callable[[FaultServer, Exchange], Awaitable[None]]
@@ -158,7 +157,7 @@ async def never_invites(server: FaultServer, exchange: Exchange) -> None:
 
 
 def points_elsewhere(status: int) -> Callable[[FaultServer], bytes]:
-    return lambda server: answer(status, b"", {"Location": f"{server.elsewhere}{FILES_PATH}"})
+    return lambda server: answer(status, b"", {"Location": f"{server.elsewhere}{server.dialect.upload_path}"})
 
 
 async def closes_idle(server: FaultServer, exchange: Exchange) -> None:
@@ -206,18 +205,18 @@ async def refreshes(server: FaultServer, exchange: Exchange) -> None:
 
 
 def on_list(
-    raw: bytes | Callable[[FaultServer, int, int], bytes | None], *, times: int = 10**9
+    raw: bytes | Callable[[FaultServer, int, int], bytes | list[Any] | None], *, times: int = 10**9
 ) -> AnswerCall:
-    """Answer list requests with this, or with what a function makes of limit and offset."""
+    """Answer list requests with this, or with the files that a function returns for a limit and an offset."""
 
     async def answer_call(server: FaultServer, exchange: Exchange, call: Call) -> bytes | None:
-        parts = urlsplit(call.target)
-        if parts.path != FILES_PATH or sum("?" in one.target for one in server.calls) > times:
+        if not call.is_list or sum(one.is_list for one in server.calls) > times:
             return None
         if isinstance(raw, bytes):
             return raw
-        query = parse_qs(parts.query)
-        return raw(server, int(query["limit"][0]), int(query["offset"][0]))
+        limit, offset = server.dialect.place(call.target, server.shown)
+        said = raw(server, limit, offset)
+        return server.page(said, limit=limit, offset=offset) if isinstance(said, list) else said
 
     return answer_call
 
@@ -226,7 +225,7 @@ def on_look_up(raw: bytes | Callable[[FaultServer, str], bytes]) -> AnswerCall:
     """Answer look-ups with this."""
 
     async def answer_call(server: FaultServer, exchange: Exchange, call: Call) -> bytes | None:
-        if "?" in call.target:
+        if call.is_list or call.target.endswith("/content"):
             return None
         return raw if isinstance(raw, bytes) else raw(server, call.target.rpartition("/")[2])
 
@@ -236,8 +235,8 @@ def on_look_up(raw: bytes | Callable[[FaultServer, str], bytes]) -> AnswerCall:
 def listing(make: Callable[[dict[str, Any]], Any]) -> AnswerCall:
     """List every file with changes."""
 
-    def page(server: FaultServer, limit: int, offset: int) -> bytes:
-        return page_of([make(one.response()) for one in server.listed()][offset : offset + limit])
+    def page(server: FaultServer, limit: int, offset: int) -> list[Any]:
+        return [make(one.response()) for one in server.listed()][offset : offset + limit]
 
     return on_list(page)
 
@@ -257,19 +256,17 @@ async def drips_a_list(server: FaultServer, exchange: Exchange, call: Call) -> N
         await asyncio.sleep(0.2)
 
 
-def strangers(offset: int, count: int) -> bytes:
-    return page_of(
-        [
-            {
-                "id": f"file-{offset + one}",
-                "filename": "x",
-                "bytes": 1,
-                "purpose": "alignment",
-                "created_at": "2999-01-01T00:00:00Z",
-            }
-            for one in range(count)
-        ]
-    )
+def strangers(offset: int, count: int) -> list[Any]:
+    return [
+        {
+            "id": f"file-{offset + one}",
+            "filename": "x",
+            "bytes": 1,
+            "purpose": "alignment",
+            "created_at": "2999-01-01T00:00:00Z",
+        }
+        for one in range(min(count, 100))
+    ]
 
 
 async def with_twin(server: FaultServer, exchange: Exchange, call: Call) -> None:
@@ -297,12 +294,12 @@ async def after_many_strangers(server: FaultServer, exchange: Exchange, call: Ca
         server.add_strangers(250)
 
 
-def oldest_first(server: FaultServer, limit: int, offset: int) -> bytes:
+def oldest_first(server: FaultServer, limit: int, offset: int) -> list[Any]:
     files = [one.response() for one in reversed(server.listed())]
-    return page_of(files[offset : offset + limit])
+    return files[offset : offset + limit]
 
 
-def with_nonsense(server: FaultServer, limit: int, offset: int) -> bytes:
+def with_nonsense(server: FaultServer, limit: int, offset: int) -> list[Any]:
     files: list[Any] = [one.response() for one in server.listed()]
     odd: list[Any] = [None, 7, "file-1", [], {}, {"id": None}, {"id": "../x", "filename": "x"}, {"id": ""}]
-    return page_of([*odd, *files] if offset == 0 else [])
+    return [*odd, *files] if offset == 0 else []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 import threading
 import time
@@ -19,11 +18,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
+from tests.hazards.fault_dialects import FLOW_DIALECT, Dialect, iso
 from tests.hazards.fault_wire import Exchange, Upload, answer, request_head
 
-FILES_PATH = "/v1/flow/files"
 VICTIM_BODY_BYTES_MIN = 900
 """Faults strike bodies of at least this length. A client that waits for `100 Continue` has not told the file's name
 yet, so that only the length can tell victims from bystanders."""
@@ -43,18 +42,18 @@ class Stored:
     created_at: str | None
     visible_at: float = 0.0
     mine: bool = True
+    dialect: Dialect = FLOW_DIALECT
 
     def response(self, **changes: Any) -> dict[str, Any]:
         """Return the FileResponse."""
         values = {
             "id": self.file_id,
-            "object": "file",
             "created_at": self.created_at,
             "filename": self.filename,
             "bytes": self.bytes,
             "purpose": self.purpose,
         }
-        return values | changes
+        return self.dialect.response(values) | changes
 
 
 @dataclass(eq=False)
@@ -64,6 +63,7 @@ class Call:
     method: str
     target: str
     after_uploads: int
+    is_list: bool = False
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -100,6 +100,9 @@ class FaultServer:
         """Where a content lies, by its hash: uploads are only hashed."""
         self.quiet = False
         self.elsewhere = ""
+        self.dialect = FLOW_DIALECT
+        self.shown: dict[str, int] = {}
+        """The place in the list that each file was last shown at, by its id."""
         self.list_lag_s = list_lag_s
         self.refuses_s = refuses_s
         self._play = play
@@ -148,6 +151,7 @@ class FaultServer:
             sha256=upload.sha256,
             created_at=now_text(),
             visible_at=time.monotonic() + (0 if self.quiet else self.list_lag_s),
+            dialect=self.dialect,
         )
         file = replace(file, **changes)
         upload.stored_id = file.file_id
@@ -161,10 +165,11 @@ class FaultServer:
                 file_id=f"file-stranger-{len(self.stored) + 1}",
                 filename="strange.jsonl",
                 bytes=5,
-                purpose="fine-tune",
+                purpose=self.dialect.purpose,
                 sha256="-",
                 created_at=now_text(),
                 mine=False,
+                dialect=self.dialect,
             )
             file = replace(file, **changes)
             self.stored[file.file_id] = file
@@ -176,6 +181,13 @@ class FaultServer:
     def _visible(self) -> Iterator[Stored]:
         now = time.monotonic()
         return (file for file in reversed(self.stored.values()) if file.visible_at <= now)
+
+    def page(self, files: list[Any], *, limit: int, offset: int) -> bytes:
+        """Return the answer with a page of the list."""
+        for place, file in enumerate(files, offset):
+            if isinstance(file, dict) and isinstance(file.get("id"), str):
+                self.shown[file["id"]] = place
+        return answer(200, self.dialect.page(files, limit=limit, offset=offset))
 
     async def accept(self, exchange: Exchange) -> None:
         """Do what a sound server does with an upload."""
@@ -201,8 +213,10 @@ class FaultServer:
 
     async def _exchange(self, exchange: Exchange) -> None:
         upload = exchange.upload
-        if upload.method != "PUT":
-            call = Call(upload.method, upload.target, len(self.uploads), upload.headers)
+        dialect = self.dialect
+        if (upload.method, urlsplit(upload.target).path) != (dialect.profile.method, dialect.upload_path):
+            is_list = dialect.is_list(upload.method, upload.target)
+            call = Call(upload.method, upload.target, len(self.uploads), is_list, upload.headers)
             self.calls.append(call)
             raw = None
             if self._answer_call is not None and not self.quiet:
@@ -223,13 +237,12 @@ class FaultServer:
         return self._strikes is None or sum(one.struck for one in self.uploads) < self._strikes
 
     def _usual_answer(self, call: Call) -> bytes:
-        parts = urlsplit(call.target)
-        if parts.path == FILES_PATH and call.method == "GET":
-            query = parse_qs(parts.query)
-            limit, offset = int(query["limit"][0]), int(query["offset"][0])
-            page = list(islice(self._visible(), offset, offset + limit))
-            return answer(200, {"object": "list", "data": [one.response() for one in page]})
-        file_id, _, rest = parts.path.removeprefix(f"{FILES_PATH}/").partition("/")
+        path = urlsplit(call.target).path
+        if call.is_list:
+            limit, offset = self.dialect.place(call.target, self.shown)
+            page = [one.response() for one in islice(self._visible(), offset, offset + limit)]
+            return self.page(page, limit=limit, offset=offset)
+        file_id, _, rest = path.removeprefix(f"{self.dialect.profile.files_path}/").partition("/")
         file = self.stored.get(file_id)
         if file is None or (rest and file.sha256 not in self.contents):
             return answer(404, {"detail": "no such file"})
@@ -292,12 +305,7 @@ def _run(loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> None:
 
 def now_text() -> str:
     """Return the time as a server writes it."""
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
-
-
-def page_of(files: list[dict[str, Any]]) -> bytes:
-    """Return a list answer."""
-    return answer(200, json.dumps({"object": "list", "data": files}).encode())
+    return iso(datetime.now(UTC))
 
 
 def _upload_of(head: bytes, connection: int) -> Upload:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent / "real_servers"
-START_S = 60.0
+START_S = 300.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -51,7 +51,7 @@ def started(
 
 def _answers(port: int) -> bool:
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30).close()
     except urllib.error.HTTPError as error:
         error.close()
     except OSError:
@@ -100,4 +100,37 @@ def prism(folder: Path, description: str = "files_api.yaml") -> Iterator[str]:
     (port,) = free_ports(1)
     command = [program, "mock", "-h", "127.0.0.1", "-p", str(port), str(HERE / description)]
     with started(command, port=port, folder=folder):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def llama_stack(folder: Path) -> Iterator[str]:
+    """Run llama-stack with its Files API alone."""
+    program = os.environ.get("LLAMA_STACK_CLI") or shutil.which("llama")
+    if program is None:
+        pytest.skip("needs llama-stack's `llama` on the PATH, or its place in LLAMA_STACK_CLI")
+    (port,) = free_ports(1)
+    command = [program, "stack", "run", str(HERE / "llama_stack.yaml"), "--port", str(port)]
+    with started(command, port=port, folder=folder, env={"FILES_DIR": str(folder)}):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def litellm(folder: Path, *, files_url: str, files_key: str, key: str, lists: bool) -> Iterator[str]:
+    """Run the LiteLLM proxy in front of an OpenAI server; it lists only with the server's key in the environment."""
+    program = os.environ.get("LITELLM_CLI") or shutil.which("litellm")
+    if program is None:
+        pytest.skip("needs LiteLLM's `litellm` on the PATH, or its place in LITELLM_CLI")
+    (port,) = free_ports(1)
+    command = [program, "--config", str(HERE / "litellm.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+    env = {
+        "FILES_URL": f"{files_url}/v1",
+        "FILES_KEY": files_key,
+        "LITELLM_MASTER_KEY": key,
+        # It asks the network for prices otherwise.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    if lists:
+        env |= {"OPENAI_API_KEY": files_key, "OPENAI_BASE_URL": f"{files_url}/v1"}
+    with started(command, port=port, folder=folder, env=env):
         yield f"http://127.0.0.1:{port}"

@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from bulk_upload import Job, Result, RetryPolicy, RunSettings, Uploader, ValidateMode
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.transport import TransportSettings
-from tests.hazards.fault_kinds import Kind
+from tests.hazards.fault_dialects import FLOW_DIALECT, Dialect
+from tests.hazards.fault_kinds import KINDS, Kind, kind_in
 from tests.hazards.fault_server import VICTIM_BODY_BYTES_MIN, FaultServer, serving
 from tests.hazards.fault_wire import Upload
 
@@ -91,12 +92,15 @@ def settings_for(kind: Kind) -> RunSettings:
 class HazardJob:
     """One victim and a few bystanders, in a folder of their own."""
 
-    def __init__(self, folder: Path, name: str, kind: Kind, file_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, name: str, kind: Kind, file_bytes: int, dialect: Dialect = FLOW_DIALECT
+    ) -> None:
         self.name = name
         self.file_bytes = file_bytes
-        self.kind = kind
+        self.dialect = dialect
+        self.kind = kind_in(dialect, name, kind)
         self.large = file_bytes >= LARGE_BYTES_MIN
-        self.server = kind.server(name)
+        self.server = kind.server(name, dialect)
         self.folder = folder
         folder.mkdir()
         contents = {VICTIM: os.urandom(file_bytes)}
@@ -107,7 +111,7 @@ class HazardJob:
             (folder / path).write_bytes(content)
             self.server.contents[self.sha256[path]] = folder / path
         order = sorted(contents, key=lambda path: (path == VICTIM) == kind.victim_last)
-        lines = [json.dumps({"path": path, "purpose": "fine-tune"}) for path in order]
+        lines = [json.dumps({"path": path, "purpose": dialect.purpose}) for path in order]
         self.manifest = folder / "manifest.jsonl"
         self.manifest.write_text("\n".join(lines))
         self.ledger = folder / "ledger.db"
@@ -115,13 +119,14 @@ class HazardJob:
     def anew(self) -> HazardJob:
         """Return the same job, of which nothing was done yet."""
         folder = self.folder.with_name(f"{self.folder.name}-again")
-        return HazardJob(folder, self.name, self.kind, self.file_bytes)
+        return HazardJob(folder, self.name, KINDS[self.name], self.file_bytes, self.dialect)
 
     async def run(self) -> Result:
         """Run the job once; a run that hangs is an error."""
         up = Impatient(
             api_key=KEY,
             base_url=self.server.url,
+            profile=self.dialect.profile,
             settings=settings_for(self.kind),
             stall_s=1.5,
             clock=Chance(self.kind.jitter),
@@ -151,7 +156,7 @@ class HazardJob:
         assert len(self.puts_of(VICTIM)) <= self.kind.puts_max
         stopped = result.status not in (0, 3, 4)
         for path in set(rows) - {VICTIM}:
-            assert rows[path].state in (("accepted", "pending") if stopped else ("accepted",)), path
+            assert rows[path].state in (*self.kind.bystanders, *(("pending",) if stopped else ())), path
         self.check_always()
 
     def check_last(self, result: Result) -> None:
@@ -159,7 +164,7 @@ class HazardJob:
         rows = self.rows()
         state = rows[VICTIM].state
         assert state in self.kind.final, f"{state} and not one of {self.kind.final}"
-        assert {row.state for path, row in rows.items() if path != VICTIM} == {"accepted"}
+        assert {row.state for path, row in rows.items() if path != VICTIM} <= {*self.kind.bystanders}
         clean = {"accepted": 0, "rejected": 3, "in_doubt": 4}[state]
         assert result.status == clean, result
         self.check_always()
@@ -173,7 +178,7 @@ class HazardJob:
             puts = self.puts_of(path)
             assert len(puts) <= row.attempt_count, f"{path}: more requests than attempts"
             assert {put.sha256 for put in puts if put.complete} <= {self.sha256[path]}, f"{path}: wrong bytes"
-            assert all(put.purpose == "fine-tune" for put in puts if put.complete)
+            assert all(put.purpose == self.dialect.sent_purpose for put in puts if put.complete)
             if row.state == "accepted":
                 assert row.file_id in mine, f"{path}: the server has no {row.file_id}"
                 assert mine[str(row.file_id)].sha256 == self.sha256[path], f"{path}: another file's id"
@@ -189,7 +194,7 @@ class HazardJob:
 
     def _check_list_was_asked(self) -> None:
         puts = self.puts_of(VICTIM)
-        lists = [call.after_uploads for call in self.server.calls if "?" in call.target]
+        lists = [call.after_uploads for call in self.server.calls if call.is_list]
         for earlier, later in zip(puts, [*puts[1:], None], strict=True):
             if earlier.struck and earlier.complete:
                 first = self.server.uploads.index(earlier) + 1

@@ -22,7 +22,7 @@ import pytest
 from bulk_upload.core.api.responses import REASON_CHARS_MAX
 from tests.cli.stage import environment, run_here
 from tests.hazards.fault_scenes import Play, answers, ignores, on_look_up, stores, tells
-from tests.hazards.fault_server import Call, FaultServer, page_of, serving
+from tests.hazards.fault_server import Call, FaultServer, serving
 from tests.hazards.fault_wire import Exchange, answer
 
 KEY = "sk-canary-5b1d9e27c4a8f036"
@@ -91,11 +91,11 @@ def in_turn(plays: list[Play]) -> Play:
 
 async def shows_the_key(server: FaultServer, exchange: Exchange, call: Call) -> bytes | None:
     """List, look up and delete with the key in every text."""
-    if "?" in call.target:
+    if call.is_list:
         files = [one.response(filename=KEY, created_at=KEY) for one in server.listed()]
         twins = [one.response(id=f"{KEY}-{number}") for number, one in enumerate(server.listed())]
-        offset = int(call.target.partition("offset=")[2].partition("&")[0])
-        return page_of([*files, *twins] if offset == 0 else [])
+        limit, offset = server.dialect.place(call.target, server.shown)
+        return server.page([*files, *twins] if offset == 0 else [], limit=limit, offset=offset)
     if call.method == "DELETE":
         return answer(400, {"detail": KEY}, {"Location": KEY})
     if call.target.endswith("/content"):

@@ -259,12 +259,11 @@ class Transport:
     async def _upload_bundle(
         self, sending: InFlight, sent: Callable[[], tuple[SentBody, ...]]
     ) -> BundleAnswer:
-        members = sent()
         answer = await self._exchanges.request(
             self._form.bundle_url,
             sending,
             sent=lambda: sent()[0],
-            answer_bytes_max=answer_bytes_max(len(members)),
+            answer_bytes_max=answer_bytes_max(sending.file_count),
         )
         members = sent()
         if not isinstance(answer, HttpAnswer):
@@ -278,9 +277,9 @@ class Transport:
             now_utc_s=self._clock.utc_s(),
             profile=self._profile,
         )
-        for outcome in found.outcomes:
-            if isinstance(outcome, Accepted):
-                self._note_accepted(outcome, answer)
+        # One of them shows the server's time as well as all.
+        if isinstance(found.whole, Accepted):
+            self._note_accepted(found.whole, answer)
         if not found.is_by_file:
             whole = await self._unless_key_changed(found.whole, answer)
             found = found if whole is found.whole else of_all(whole, members)

@@ -102,6 +102,33 @@ def test_faults_double_nothing_in_any_dialect(
     assert profile.list_decides <= (ended.status == ExitStatus.DONE)
 
 
+def test_a_profile_written_from_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's profile of a made-up vendor: a lost answer is found, contents are compared, and all is deleted."""
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "vendors.md").read_text("utf-8")
+    written = page.partition("```toml\n")[2].partition("```")[0]
+    assert "[profiles.acme]" in written
+    assert len(written.splitlines()) < 40
+    (tmp_path / "bulk-upload.toml").write_text(written)
+    for number in range(5):
+        (tmp_path / f"{number}.jsonl").write_text(line_of("batch", number) + "\n")
+    rows = [json.dumps({"path": f"{number}.jsonl", "purpose": "batch"}) for number in range(5)]
+    (tmp_path / "m.jsonl").write_text("\n".join(rows) + "\n")
+    config = SandboxConfig(
+        profile="mistral", directory=str(tmp_path / "server"), keys=(KEY,), faults=parse_faults("drop-stored")
+    )
+    with sandbox_in_thread(config) as sandbox:
+        env = {"ACME_API_KEY": KEY, "ACME_BASE_URL": sandbox.url}
+        job = ("run", "m.jsonl", "--profile", "acme", "--ledger", LEDGER, "--settle", "0s")
+        ended = run_here(*job, "--concurrency", "1", **env)
+        assert ended.status == 0, ended.stderr
+        assert "1 entry accepted through the server's list" in ended.stderr
+        ended = run_here("verify", LEDGER, "--content", **env)
+        assert (ended.status, "compared: 5" in ended.stderr) == (0, True), ended.text
+        assert run_here("undo", LEDGER, "--adopted", "--yes", **env).status == 0
+        assert sandbox.files == ()
+
+
 @pytest.mark.parametrize("name", VENDOR_PURPOSES)
 def test_the_rules_are_those_of_the_profiles_purposes(name: str) -> None:
     """No rules are known for a purpose that the profile does not have."""

@@ -263,7 +263,6 @@ _BUNDLES = """
 ALTER TABLE attempts ADD COLUMN bundle_id INTEGER;
 """
 
-
 # What distinguishes the versions of an object in a store.
 _OBJECTS = "".join(
     f"ALTER TABLE {table} ADD COLUMN {column} TEXT;\n"
