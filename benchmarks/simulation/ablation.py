@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from bulk_upload.core.limits.adaptive.breaker import Breaker
+from bulk_upload.core.limits.adaptive.burst import Burst
 from bulk_upload.core.limits.adaptive.chance import Chance, Shown
+from bulk_upload.core.limits.adaptive.opening import Opening
 from bulk_upload.core.limits.adaptive.ramp import Ramp
 from bulk_upload.core.limits.adaptive.rate import Rate
 from bulk_upload.core.limits.adaptive.runs import Finding, Runs
@@ -111,6 +113,54 @@ class WithoutContradiction(AdaptiveLimit):
         self._verdict = _Trusting()
 
 
+class _Unmeasured(Burst):
+    """Does not compare what a burst left with what was held before."""
+
+    def _is_less(self) -> bool:
+        return False
+
+
+class WithoutHeld(AdaptiveLimit):
+    """A burst that leaves less than was held before concerns the slots all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._burst = _Unmeasured()
+
+
+class _Untried(Opening):
+    """Never begins."""
+
+    def on_burst(self) -> None:
+        pass
+
+    def on_paced(self, level: int) -> None:
+        pass
+
+
+class WithoutOpening(AdaptiveLimit):
+    """What the first burst leaves is a limit of slots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opening = _Untried()
+
+
+class _Cheap(Rate):
+    """Climbs as often where each refusal makes every upload wait."""
+
+    def refused(self, now: float, passed: Passage, *, taken_per_s: float = 0.0, wait_s: float = 0.0) -> None:
+        super().refused(now, passed, taken_per_s=taken_per_s)
+
+
+class WithoutWaitCost(AdaptiveLimit):
+    """A rate is tested as often, whatever the wait that a refusal names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = _Cheap()
+
+
 class _LevelBlind(Verdict):
     """Does not look at the levels of paced starts."""
 
@@ -148,8 +198,8 @@ class _Spiral(Rate):
 
     is_refuted = False
 
-    def refused(self, now: float, passed: Passage, *, taken_per_s: float = 0.0) -> None:
-        super().refused(now, passed)
+    def refused(self, now: float, passed: Passage, *, taken_per_s: float = 0.0, wait_s: float = 0.0) -> None:
+        super().refused(now, passed, wait_s=wait_s)
 
 
 class WithoutBottom(AdaptiveLimit):
@@ -225,6 +275,9 @@ ABLATIONS = {
     "a bottom of the rate": WithoutBottom,
     "approach to the refused level": WithoutApproach,
     "ramp": WithoutRamp,
+    "trial of the first burst": WithoutOpening,
+    "level held before a burst": WithoutHeld,
+    "longer climbs for named waits": WithoutWaitCost,
     "contradiction of slots": WithoutContradiction,
     "rate": WithoutRate,
     "slots' goodput test": WithoutGoodput,

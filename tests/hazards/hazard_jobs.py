@@ -246,22 +246,25 @@ class HazardJob:
         return "\n".join(lines)
 
 
-async def meet_all(jobs: list[HazardJob], *, at_once: int) -> None:
-    """Let jobs meet their faults, so many at once; tells of every job that went wrong.
+async def meet_all(jobs: list[HazardJob], *, at_once: int) -> list[HazardJob]:
+    """Let jobs meet their faults, so many at once; return them as they ended, and tell of every one that went wrong.
 
     Those that went wrong while the machine was too busy to keep time meet their faults again, fewer at once.
     """
+    ended = [*jobs]
     errors, late_s = await _meet_once(jobs, at_once)
     for _ in range(REPEATS_MAX):
         if not errors or late_s < LATE_S:
             break
         at_once = max(1, at_once // 4)
         again = [job.anew() for job in errors]
+        ended = [job for job in ended if job not in errors] + again
         with serving(*(job.server for job in again)) as elsewhere:
             errors, late_s = await _meet_once(again, at_once)
             assert elsewhere.connection_count == 0
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(jobs)} kinds", list(errors.values()))
+    return ended
 
 
 async def _meet_once(jobs: list[HazardJob], at_once: int) -> tuple[dict[HazardJob, Exception], float]:

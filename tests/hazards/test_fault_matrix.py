@@ -76,7 +76,7 @@ async def test_each_kind_of_fault_in_each_dialect(quick_path: Path, name: str) -
     dialect = DIALECTS[name]
     jobs = jobs_of(quick_path, kinds_in(dialect), (1 * KB,), dialect)
     with serving(*(job.server for job in jobs)) as elsewhere:
-        await meet_all(jobs, at_once=AT_ONCE)
+        jobs = await meet_all(jobs, at_once=AT_ONCE)
         assert elsewhere.connection_count == 0
     ends = Counter(job.rows()[VICTIM].state for job in jobs)
     uploads = sum(len(job.server.uploads) for job in jobs)

@@ -36,6 +36,10 @@ EVIDENCE_CONTRADICTION = 5.0
 CALM_REFUSED = 3
 CALM_STARTS = 50
 WRONG_SHARE = 0.2
+NEAR_TIMES = 3.0
+"""Chance refuses as many near the known rate as of the calm starts; so many times as many are a limit's, whose rate was
+taken for higher than it is."""
+
 KEPT_STARTS = 100
 """What held for so many starts is not lost by what is refused at a level that was never accepted."""
 
@@ -69,6 +73,7 @@ class Chance:
         self._accepted = 0
         self._calm = [0, 0]
         self._batch = [0, 0]
+        self._near = [0, 0]
         self._calm_needed = CALM_REFUSED
         self.is_known = False
         self._evidence = 0.0
@@ -83,11 +88,19 @@ class Chance:
         """The share of starts refused whatever the load."""
         return self._refused / (self._starts + self._accepted)
 
-    def on_accepted(self, number: int, *, calm: bool) -> None:
-        """Record an accepted start; `calm` says that neither its rate nor its level was near a limit."""
+    def on_accepted(self, number: int, *, calm: bool, near: bool = False) -> None:
+        """Record an accepted start.
+
+        Args:
+            number: the start's.
+            calm: neither its rate nor its level was near a limit.
+            near: it was paced at about the known rate.
+        """
         self._accepted += 1
         if calm:
             self._batch[1] += 1
+        if near:
+            self._near[1] += 1
         watched = self._watched
         if watched is not None and number > watched[1]:
             self._watched = None
@@ -104,6 +117,7 @@ class Chance:
         easy: bool,
         new: bool,
         regular: bool,
+        near: bool = False,
     ) -> bool:
         """Record a refused or failed start, and return whether that is more than chance.
 
@@ -114,6 +128,7 @@ class Chance:
             easy: it did not follow others more closely than they usually follow each other.
             new: more were in flight than was ever accepted.
             regular: it came after as many starts as the ones before.
+            near: it was paced at about the known rate.
         """
         # In either order of answers the gap is that of the starts between two refusals.
         gap = max(number - self._newest, self._accepted + 1)
@@ -127,6 +142,8 @@ class Chance:
         self._excursion += not beyond
         if calm:
             self._batch[0] += 1
+        if near:
+            self._near[0] += 1
         self._at_level += easy
         self._watch(number, started_count if easy else number, share)
         if beyond:
@@ -146,22 +163,14 @@ class Chance:
         """Return what has just established chance, if anything has."""
         if self.established:
             return None
-        now_refused, now_accepted = self._batch
-        refused, accepted = self._calm[0] + now_refused, self._calm[1] + now_accepted
-        calm = (
-            refused >= self._calm_needed
-            and refused + accepted >= CALM_STARTS
-            and refused <= SHARE[1] * (refused + accepted)
-            and now_refused <= SHARE[1] * (now_refused + now_accepted)
-        )
-        calm = calm or self._is_refuted
+        calm = self._is_refuted or self._calm_as_the_rest()
         if not calm and self._evidence < self._evidence_needed:
             return None
         self._is_refuted = False
         self.established = True
         self._since = self._newest
         self.is_known = True
-        self._calm, self._batch = [0, 0], [0, 0]
+        self._calm, self._batch, self._near = [0, 0], [0, 0], [0, 0]
         self._evidence = 0.0
         return Shown.BY_CALM if calm else Shown.BY_LOAD
 
@@ -185,6 +194,21 @@ class Chance:
         """Record that a higher load paid: what was refused at the lower one was chance."""
         self._evidence += EVIDENCE_REFUSAL * self._at_level
         self._at_level = 0
+
+    def _calm_as_the_rest(self) -> bool:
+        """Return whether slower starts are refused, but no more than chance refuses, and not in a row."""
+        now_refused, now_accepted = self._batch
+        refused, accepted = self._calm[0] + now_refused, self._calm[1] + now_accepted
+        calm = refused + accepted
+        near_refused, near = self._near[0], sum(self._near)
+        return (
+            refused >= self._calm_needed
+            and calm >= CALM_STARTS
+            and refused <= SHARE[1] * calm
+            and now_refused <= SHARE[1] * (now_refused + now_accepted)
+            and near_refused * calm <= NEAR_TIMES * refused * near
+            and max(self._quick, self._slow) < ALARM / 2
+        )
 
     def _watch(self, number: int, started_count: int, share: float) -> None:
         """Weigh what started after a refusal and before its answer, at the same load: a limit refuses more of it."""

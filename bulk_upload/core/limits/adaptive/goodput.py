@@ -16,14 +16,17 @@ EPOCH_UPLOADS = 16
 QUICK_S = 0.25
 QUICK_UPLOADS = 16
 USED = 0.75
+CLEAN_SHARE = 0.1
+"""More than this share refused is more than chance: no level was held."""
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """The goodput at one limit: uploads and bytes per second."""
+    """The goodput at one limit: uploads and bytes per second; `is_clean` where hardly anything was refused."""
 
     limit: int
     uploads_per_s: float
     bytes_per_s: float
+    is_clean: bool = True
 
 
 class UploadCost:
@@ -122,6 +125,11 @@ class Meter:
         if self._measuring:
             self._bytes += count
 
+    def on_refused(self) -> None:
+        """Record that an upload was refused."""
+        if self._measuring:
+            self._refused += 1
+
     def on_success(self, file_bytes: int, seconds: float) -> None:
         """Record an accepted upload."""
         self.cost.add(file_bytes, seconds)
@@ -144,7 +152,12 @@ class Meter:
             and self._level_s >= USED * self._limit * lasted_s
             and (self._uploads > 0 or self._bytes > 0)
         )
-        epoch = Epoch(self._limit, self._uploads / lasted_s, max(0, self._bytes) / lasted_s)
+        epoch = Epoch(
+            self._limit,
+            self._uploads / lasted_s,
+            max(0, self._bytes) / lasted_s,
+            is_clean=self._refused <= CLEAN_SHARE * self._uploads,
+        )
         self._begin(now)
         return epoch if worth else None
 
@@ -167,7 +180,7 @@ class Meter:
         self._began_at = now
         self._level_at = now
         self._level_s = 0.0
-        self._uploads = 0
+        self._uploads = self._refused = 0
         self._bytes = 0
 
 

@@ -59,14 +59,18 @@ class Passed:
             self._paused_from = now
         self._paused_until = max(self._paused_until, now + pause_s)
 
+    def recent_per_s(self, now: float) -> float:
+        """Return how many a second were accepted in the last ten seconds."""
+        while self._at and self._at[0] < now - RECENT_S:
+            self._at.popleft()
+        return len(self._at) / min(RECENT_S, max(0.1, now - self.since))
+
     def passage(self, now: float, number: int, started_at: float) -> Passage:
         """Return what got through since the last verdict up to this start, which was refused.
 
         Starts are counted, at the time they started: answers come later, and refusals sooner than others.
         """
-        while self._at and self._at[0] < now - RECENT_S:
-            self._at.popleft()
-        recent_per_s = len(self._at) / min(RECENT_S, max(0.1, now - self.since))
+        recent_per_s = self.recent_per_s(now)
         started = max(1, number - self._verdict_number)
         accepted = max(0, started - max(1, self._bad_count))
         lasted_s = started_at - self._verdict_at

@@ -20,6 +20,11 @@ CLIMB_STRETCH = 1.4
 CLIMB_STARTS = (10, 300)
 """A climb lasts at least and at most so many starts."""
 
+CLIMB_STRETCH_COSTLY = 2.0
+WAIT_COST = 20.0
+"""A climb ends in a refusal. Where that makes every upload wait, climbs may last so many times as long as the wait, and
+reach that length sooner."""
+
 SAME = 0.2
 BURST_S = 0.05
 DOUBLE_S = 2.0
@@ -75,6 +80,7 @@ class Rate:
         self._remembered = remembered or 0.0
         self._lifted = 0.0
         self._met = 0
+        self._wait_s = 0.0
         self._lowered_from = 0.0
         self._climb_s = CLIMB_S_FIRST
         self._climbed_s = 0.0
@@ -106,7 +112,7 @@ class Rate:
             doublings = self._climbed_s / max(DOUBLE_S, DOUBLE_STARTS / known)
             return known * math.exp(min(40.0, doublings) * math.log(2))
         shortest, longest = CLIMB_STARTS
-        climb_s = min(self._climb_s, max(CLIMB_S_FIRST, longest / known))
+        climb_s = min(self._climb_s, max(CLIMB_S_FIRST, longest / known, WAIT_COST * self._wait_s))
         climb_s = max(climb_s, min(CLIMB_S_MAX, shortest / known))
         return known * (1 + (1 - BETA) * (self._climbed_s / climb_s - 1) ** 3)
 
@@ -123,16 +129,18 @@ class Rate:
         """Whether verdicts of which each saw few refused have lowered the rate so far that it is no cause."""
         return self.known < REFUTED * self._lowered_from
 
-    def refused(self, now: float, passed: Passage, *, taken_per_s: float = 0.0) -> None:
+    def refused(self, now: float, passed: Passage, *, taken_per_s: float = 0.0, wait_s: float = 0.0) -> None:
         """Correct the known rate after a refusal: never lower than what got through, nor by more than was refused.
 
         Args:
             now: monotonic seconds.
             passed: what got through.
             taken_per_s: what the server was seen to take in the runs between its waits.
+            wait_s: the wait that the refusal named.
         """
         pace = self.per_s
         hunting = False
+        self._wait_s = wait_s
         if pace is None:
             bound = passed.per_s
             hunting = passed.share > FEW_REFUSED or passed.paused
@@ -140,11 +148,7 @@ class Rate:
                 bound = min(bound, passed.recent_per_s)
             # After a few starts, all refused, no more is known than what went well before.
             bound = max(bound, passed.recent_per_s / 2)
-            if self._lifted > bound:
-                bound, hunting = self._lifted, False
-            if self._remembered > RUINED * bound:
-                # What got through first may be what the server's bucket held.
-                bound, hunting = self._remembered, False
+            bound, hunting = self._known_before(bound, hunting=hunting)
         elif self.pacing is Pacing.HUNTING:
             bound = max(min(pace, passed.per_s), HUNTED * pace)
         elif self.near:
@@ -164,6 +168,20 @@ class Rate:
         self._lowered_from = (self._lowered_from or self.known) if lowers else 0.0
         self._set(now, bound, Pacing.HUNTING if hunting else Pacing.KNOWN)
 
+    def hunt(self, now: float, per_s: float) -> None:
+        """Pace at a rate that the server was seen to take, and faster and faster."""
+        bound, hunting = self._known_before(per_s, hunting=True)
+        self._set(now, bound, Pacing.HUNTING if hunting else Pacing.KNOWN)
+
+    def _known_before(self, bound: float, *, hunting: bool) -> tuple[float, bool]:
+        """Return the rate to begin with, and whether it is a bound from below."""
+        if self._lifted > bound:
+            bound, hunting = self._lifted, False
+        if self._remembered > RUINED * bound:
+            # What got through first may be what the server's bucket held.
+            bound, hunting = self._remembered, False
+        return bound, hunting
+
     def averaged(self, now: float, per_s: float, cycle_s: float) -> None:
         """Pace at the average of a whole cycle of a quota that no header announces."""
         self._set(now, per_s, Pacing.KNOWN)
@@ -182,7 +200,8 @@ class Rate:
         per_s = max(RATE_MIN, per_s)
         same = self.pacing is Pacing.KNOWN and abs(per_s - self.known) <= SAME * self.known
         self._met = self._met + 1 if same else 1
-        self._climb_s = min(CLIMB_S_MAX, self._climb_s * CLIMB_STRETCH) if same else CLIMB_S_FIRST
+        stretch = CLIMB_STRETCH_COSTLY if self._wait_s else CLIMB_STRETCH
+        self._climb_s = min(CLIMB_S_MAX, self._climb_s * stretch) if same else CLIMB_S_FIRST
         self.pacing = pacing
         self.known = per_s
         self._climbed_s = 0.0

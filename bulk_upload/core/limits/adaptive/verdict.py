@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-FEW = 2
-"""With at most this many in flight a refusal concerns the rate: quotas are more common than limits of one or two."""
+from bulk_upload.core.limits.adaptive.opening import FEW
 
 OUTGROWN = 1.3
 APART_MIN = 2
@@ -27,6 +26,9 @@ Four more at the top than not are enough."""
 
 LEVEL_WEIGHT = 1 / 64
 
+ALONE_TIMES = 2
+"""A limit of one at a time refuses none that is alone; another client at the same server may make it seem so once."""
+
 REFUTED_TIMES = 2
 """Another client at the same quota may be what refuses slower starts: once shows little."""
 
@@ -47,6 +49,7 @@ class Verdict:
         self._at_top = 0.0
         self._top_at = float("-inf")
         self._is_slots = False
+        self._alone = 0
         self._ceiling_at = float("-inf")
 
     def on_ceiling(self, now: float, ceiling: int | None, tests_met: int) -> None:
@@ -72,11 +75,24 @@ class Verdict:
         if self._at_top < TOP_ENOUGH:
             return False
         self._at_top = 0.0
+        self.on_slots_shown()
+        return True
+
+    def on_slots_shown(self) -> None:
+        """Record that a limit of simultaneous requests was seen."""
         self._is_slots = True
         self.rate_suspected = False
         self._left = None
-        self._below = 0
-        return True
+        self._below = self._alone = 0
+
+    def on_alone(self) -> None:
+        """Record that a start was refused with nothing else in flight."""
+        if not self._is_slots:
+            return
+        self._alone += 1
+        if self._alone >= ALONE_TIMES:
+            self._is_slots = False
+            self.rate_suspected = True
 
     def rate_refuted(self) -> None:
         """Record that slower starts were refused as often: what refuses next concerns the slots."""
