@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bulk_upload import ExitStatus, SourceOptions, UsageError, plan, upload
-from bulk_upload.sandbox import sandbox_in_thread
+from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from bulk_upload.sandbox.objects import MemoryBucket, ObjectStoreConfig, object_store_in_thread
 from tests.edge.objects.stage import options_of
 from tests.engine.objects.stage import example
@@ -38,3 +38,16 @@ def test_settings_of_a_wrong_type() -> None:
     assert "SECRET" not in repr(
         SourceOptions(home="s3://b", secret_access_key="SECRET", bearer_token="SECRET")
     )
+
+
+def test_bundles_of_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small objects go together in one request, as small files do, and again together after a wait."""
+    monkeypatch.chdir(tmp_path)
+    objects = {f"chat/{number}.jsonl": example(number) for number in range(6)}
+    config = ObjectStoreConfig(buckets={"data": MemoryBucket(objects)})
+    faults = SandboxConfig(faults=parse_faults("429:1"))
+    with object_store_in_thread(config) as store, sandbox_in_thread(faults) as server:
+        ours: Any = {"api_key": "key", "base_url": server.url, "purpose": "fine-tune", "bundle": 8}
+        result = upload("s3://data/chat", sources=[options_of(store)], **ours)
+        assert result.status is ExitStatus.DONE
+        assert (server.upload_count, len(server.files)) == (2, 6)
