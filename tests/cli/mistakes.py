@@ -337,7 +337,7 @@ LETTER_MISTAKES = {
         (("run", "good.jsonl"), "-q", "did you mean --quiet?"),
         (("run", "good.jsonl"), "-n", "did you mean --dry-run?"),
         (("run", "good.jsonl"), "-l", "did you mean --ledger?"),
-        (("run", "good.jsonl"), "-b", "did you mean --base-url, --bandwidth or --bell?"),
+        (("run", "good.jsonl"), "-b", "did you mean --base-url, --bundle, --bandwidth or --bell?"),
         (("run", "good.jsonl"), "-z", "`bulk-upload run --help` lists the options"),
         (("./data",), "-q", "did you mean --quiet?"),
         (("scan", "data"), "-x", "did you mean --exclude?"),

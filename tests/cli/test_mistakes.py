@@ -115,7 +115,7 @@ def test_help_says_what_a_bare_number_is(command: str) -> None:
     for one in found.params:
         if isinstance(one.type, Size):
             assert f"{one.opts[0]} SIZE" in shown
-            assert "[default: 64MiB]" in shown
+            assert f"[default: {one.default}]" in shown
 
 
 def test_findings_come_all_at_once(desk: Path) -> None:
