@@ -11,7 +11,7 @@ from bulk_upload.core.limits.adaptive.goodput import Epoch, Meter
 from bulk_upload.core.limits.adaptive.opening import REFUSED_ENOUGH, TAKEN_ENOUGH, Cause, Opening
 from bulk_upload.core.limits.adaptive.rate import Passage, Rate
 from bulk_upload.core.limits.adaptive.verdict import Verdict
-from bulk_upload.core.limits.controller import Ticket
+from bulk_upload.core.limits.controller import LearnedLimits, Ticket
 from simulation.measure import run
 from simulation.scenarios import KB, Scenario
 from simulation.server import ServerSpec
@@ -176,3 +176,20 @@ def test_a_bucket_of_three_is_no_limit_of_three() -> None:
     """A quota of 6 a second that takes three at once is found in seconds, and so is a limit of three at once."""
     assert goodput(ServerSpec(rate_per_s=6.0, burst=3, latency_s=0.8), 240, 6.0) >= 0.85
     assert goodput(ServerSpec(cap=3, latency_s=0.2), 600, 3 / 0.2) >= 0.85
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(1.0, 3.0), (0.5, 8.0), (0.25, 14.0)])
+def test_a_wrong_rate_is_outgrown_within_seconds(share: float, seconds: float) -> None:
+    """Six at once are taken for a rate, of this share of what they do: what that costs a run of half a minute."""
+    per_s = 6 / 0.1
+    scenario = Scenario(
+        name="wrong rate",
+        what="",
+        server=ServerSpec(cap=6, latency_s=0.1),
+        file_count=int(30 * per_s),
+        median_bytes=20 * KB,
+        sigma=0.5,
+    )
+    wrong = LearnedLimits(limit=6, rate_per_s=share * per_s)
+    lasted_s = run(scenario, 0, lambda: AdaptiveLimit(learned=wrong)).lasted_s
+    assert lasted_s <= run(scenario, 0, AdaptiveLimit).lasted_s + seconds
