@@ -15,6 +15,10 @@ from bulk_upload.version import __version__
 if TYPE_CHECKING:
     from bulk_upload.core.api.profile import FLOW, Profile
     from bulk_upload.core.events import (
+        AgentJoined,
+        AgentLeft,
+        AgentLost,
+        AgentNow,
         AttemptEnded,
         AttemptStarted,
         ClockStepped,
@@ -79,6 +83,10 @@ _HOMES = {
         "Profile",
     ),
     "bulk_upload.core.events": (
+        "AgentJoined",
+        "AgentLeft",
+        "AgentLost",
+        "AgentNow",
         "AttemptEnded",
         "AttemptStarted",
         "ClockStepped",
@@ -167,6 +175,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "FLOW",
+    "AgentJoined",
+    "AgentLeft",
+    "AgentLost",
+    "AgentNow",
     "AttemptEnded",
     "AttemptStarted",
     "BulkUploadError",

@@ -13,8 +13,10 @@ from weakref import WeakSet
 
 from bulk_upload.core.api.secret import key_and_source
 from bulk_upload.core.events import Noticed
+from bulk_upload.core.fleet.usable import usable_fleet
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.core.run.job import Job
+from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.clock import SystemClock
@@ -29,6 +31,7 @@ from bulk_upload.engine.objects.validator import ObjectValidator
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
 from bulk_upload.engine.validation.file_validator import FileValidator
+from bulk_upload.job_closing import close_plan, close_unwanted
 from bulk_upload.job_plan import JobInput, JobPlanner, opened_manifest
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.fleet.settings import FleetSettings
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.job import AnyPath
     from bulk_upload.core.run.planned import PlannedEntry
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.plan import Plan, Preparation
     from bulk_upload.engine.recovery.first_look import FirstLook
     from bulk_upload.engine.run import Run
-    from bulk_upload.job_plan import Manifest
+    from bulk_upload.job_fleet import JobFleet
 
 READING_THREADS = 8
 """Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
@@ -72,6 +76,7 @@ class JobRunner:
         purposes: the rules of each purpose; by default those of the profile.
         on_event: called with every event of every run, on the event loop; must be quick and must not raise.
         clock: time and randomness.
+        fleet: where the agents come from that read and send in place of this process.
 
     Raises UsageError when the key cannot be used.
     """
@@ -85,6 +90,7 @@ class JobRunner:
         purposes: Mapping[str, Purpose] | None = None,
         on_event: Callable[[Event], None] | None = None,
         clock: Clock | None = None,
+        fleet: FleetSettings | None = None,
     ) -> None:
         self._connection = connection
         self._api_key, self._read_key_again = key_and_source(api_key)
@@ -93,6 +99,7 @@ class JobRunner:
         self._planner = JobPlanner(connection, settings=self._settings, purposes=self._purposes)
         self._on_event = on_event
         self._clock = clock or SystemClock()
+        self._fleet = usable_fleet(fleet, self._settings)
         self._runs: WeakSet[JobRun] = WeakSet()
         self._given_up: WeakSet[Future[Any]] = WeakSet()
 
@@ -194,7 +201,7 @@ class JobRunner:
         except asyncio.CancelledError:
             left.set()
             self._given_up.add(found)
-            found.add_done_callback(_close_unwanted)
+            found.add_done_callback(close_unwanted)
             raise
 
     async def _run_job(
@@ -231,11 +238,11 @@ class JobRunner:
             reader = self._readers(job, preparation)
             entries = StagedEntries(staging)
             workers = Workers(max(1, usable_processors() // 2))
-            transport = self._transport()
-            async with transport.running():
+            async with self._transport().running() as transport:
                 try:
                     if self._settings.looks_first:
                         plan = await self._first_look(transport, reader, entries, ledger).look(plan)
+                    fleet = self._job_fleet(emit)
                     run = assemble(
                         settings=self._planner.settings_for(job),
                         profile=self._connection.profile,
@@ -259,6 +266,17 @@ class JobRunner:
                             ),
                             reader.objects,
                         ),
+                        fleet=await fleet.parts(
+                            connection=self._connection,
+                            api_key=self._api_key,
+                            settings=self._settings,
+                            job=job,
+                            root=preparation.tree.root,
+                            purposes=self._purposes,
+                            entries=entries,
+                            send_bytes=plan.total(Step.SEND).file_bytes,
+                            ledger=ledger.writer,
+                        ),
                     )
                     started(run)
                     dropped_count = await record_manifest(
@@ -268,11 +286,14 @@ class JobRunner:
                         is_partial=preparation.is_partial,
                         utc_s=self._clock.utc_s(),
                     )
-                    async with listening(
-                        ledger.path,
-                        run.control,
-                        on_trouble=lambda why: emit(Noticed(message=why)),
-                        on_error=run.fail,
+                    async with (
+                        listening(
+                            ledger.path,
+                            run.control,
+                            on_trouble=lambda why: emit(Noticed(message=why)),
+                            on_error=run.fail,
+                        ),
+                        fleet.at_work(run.crew),
                     ):
                         result = await run.execute(is_short=given.is_short)
                 finally:
@@ -296,7 +317,7 @@ class JobRunner:
             finally:
                 if planning is not None:
                     self._given_up.add(planning)
-                _close_plan(pool, planning, staging, manifest)
+                close_plan(pool, planning, staging, manifest)
 
     def _readers(self, job: Job, preparation: Preparation) -> Readers:
         hashing = self._settings.hashing
@@ -310,11 +331,7 @@ class JobRunner:
         return Readers(files, ObjectReader(self._planner.stores(job), hashing=hashing))
 
     def _first_look(
-        self,
-        transport: Transport,
-        reader: Reader,
-        entries: StagedEntries,
-        ledger: Ledger,
+        self, transport: Transport, reader: Reader, entries: StagedEntries, ledger: Ledger
     ) -> FirstLook:
         from bulk_upload.engine.recovery.first_look import FirstLook  # noqa: PLC0415 - with what sends
 
@@ -329,17 +346,18 @@ class JobRunner:
         )
 
     def _open_ledger(self, path: str, job: Job, root: str, emit: Callable[[Event], None]) -> Ledger:
+        now, identity = self._clock.utc_s(), self._planner.identity(root)
         ledger = open_ledger(
-            path,
-            self._planner.identity(root),
-            version=__version__,
-            moved_root=job.moved_root,
-            utc_s=self._clock.utc_s(),
-            private=job.private,
+            path, identity, version=__version__, moved_root=job.moved_root, utc_s=now, private=job.private
         )
         if ledger.notice is not None:
             emit(Noticed(message=ledger.notice))
         return ledger
+
+    def _job_fleet(self, emit: Callable[[Event], None]) -> JobFleet:
+        from bulk_upload.job_fleet import JobFleet  # noqa: PLC0415 - with what sends
+
+        return JobFleet(self._fleet, emit)
 
     def _transport(self) -> Transport:
         from bulk_upload.edge.transport import Transport  # noqa: PLC0415 - with what sends
@@ -356,27 +374,3 @@ class JobRunner:
             connection_limit=self._settings.caps.capacity,
             user_agent=f"bulk-upload/{__version__}",
         )
-
-
-def _close_plan(
-    pool: ThreadPoolExecutor, planning: Future[Plan] | None, staging: Staging | None, manifest: Manifest
-) -> None:
-    """Close what a plan was made of and with, after the thread that makes it is done with them.
-
-    A run that is cancelled meanwhile does not wait for that: a pipe or a disk may never answer. SQLite crashes the process
-    where a connection is closed that another thread uses.
-    """
-    closes = [manifest.close] if staging is None else [staging.close, manifest.close]
-    if staging is not None:
-        staging.abandon()
-    for close in closes:
-        if planning is None or planning.done():
-            close()
-        else:
-            pool.submit(close)
-
-
-def _close_unwanted(found: Future[JobInput]) -> None:
-    """Close what was found for a run that was given up meanwhile."""
-    if not found.cancelled() and found.exception() is None:
-        found.result().close()

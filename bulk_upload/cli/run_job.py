@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.events import Event
+    from bulk_upload.core.fleet.settings import FleetSettings
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.report.log_records import Record
     from bulk_upload.core.run.job import Job
@@ -80,6 +81,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     connection: Connection
     api_key: str | Callable[[], str]
     settings: RunSettings
+    fleet: FleetSettings | None = None
     purposes: Mapping[str, Purpose] = msgspec.field(default_factory=lambda: PURPOSES)
     results: str | None
     metrics: str | None = None
@@ -143,6 +145,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             settings=request.settings,
             purposes=request.purposes,
             on_event=partial(_call_all, listeners),
+            fleet=request.fleet,
         ) as runner:
             # It starts when it is awaited; until then listeners may be added.
             is_short = request.listing is not None and request.listing.is_short

@@ -47,14 +47,16 @@ class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True):
     """An entry got a slot and its body is about to be sent; the intent is already durable.
 
-    `was_absent` says that an earlier attempt was in doubt, and that its file is not on the server. Attempts with the same
-    `bundle_id` are one request, and follow each other; None is a request of its own.
+    `was_absent` says that an earlier attempt was in doubt, and that its file is not on the server. `agent` makes the
+    request, None for this process. Attempts with the same `bundle_id` are one request, and follow each other; None is a
+    request of its own.
     """
 
     path: str
     attempt_no: int
     file_bytes: int
     was_absent: bool = False
+    agent: str | None = None
     bundle_id: int | None = None
 
 
@@ -221,6 +223,43 @@ class DataFindings(msgspec.Struct, frozen=True, kw_only=True):
     convert: tuple[str, ...] | None = None
 
 
+class AgentJoined(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent makes requests for the run from now on.
+
+    `agent` is its name in this run, `host` the machine, on which it is the process `pid` with `cpu_count` processors.
+    The run has `agent_count` agents now.
+    """
+
+    agent: str
+    host: str
+    pid: int
+    cpu_count: int
+    agent_count: int
+
+
+class AgentLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent ended with nothing in flight, as `reason` says. The run has `agent_count` agents now."""
+
+    agent: str
+    host: str
+    reason: str
+    agent_count: int
+
+
+class AgentLost(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent is lost, as `reason` says: it sends nothing any more, and what it knew is gone with it.
+
+    The answers to its `dispatch_count` requests in flight are lost: their ends follow, in doubt. What it had read and not
+    begun to send is read anew. The run has `agent_count` agents now.
+    """
+
+    agent: str
+    host: str
+    reason: str
+    dispatch_count: int
+    agent_count: int
+
+
 class Noticed(msgspec.Struct, frozen=True, kw_only=True):
     """Something a person should know that does not change the run."""
 
@@ -245,9 +284,27 @@ Event = (
     | Draining
     | ClockStepped
     | DataFindings
+    | AgentJoined
+    | AgentLeft
+    | AgentLost
     | Noticed
 )
 """What a run tells its listeners: any of the events."""
+
+
+class AgentNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One agent that joined and has neither left nor been lost.
+
+    It has `in_flight` requests, and handed over `wire_bytes` bytes of bodies since it joined, also of attempts that
+    failed. One that is not `connected` may come back before it counts as lost, and starts nothing until then.
+    """
+
+    agent: str
+    host: str
+    pid: int
+    connected: bool
+    in_flight: int
+    wire_bytes: int
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,7 +313,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `wire_bytes` counts all bytes handed over, also those of attempts that failed; `partial_bytes` only those of
     bodies in flight now. `parked_count` entries wait without a slot; `pause_s` is the rest of a pause.
     `validating_count` files are being validated ahead of their uploads; `validated_count`, of `validated_bytes` bytes,
-    were validated.
+    were validated. `agents` are those at work, none where this process sends by itself.
     """
 
     in_flight: int
@@ -269,10 +326,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     validating_count: int = 0
     validated_count: int = 0
     validated_bytes: int = 0
+    agents: tuple[AgentNow, ...] = ()
 
 
 class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
-    """One request in flight: `left_bytes` of its body's `body_bytes` have left this process.
+    """One request in flight: `left_bytes` of its body's `body_bytes` have left this process, or the `agent` that sends it.
 
     `waiting` says that it has no connection yet, `reading` that the next block of its file is being read, `held` that
     the bandwidth cap holds it back at the moment. `path` is of the first of its `file_count` files.
@@ -284,4 +342,5 @@ class BodyNow(msgspec.Struct, frozen=True, kw_only=True):
     waiting: bool
     reading: bool = False
     held: bool = False
+    agent: str | None = None
     file_count: int = 1

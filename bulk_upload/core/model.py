@@ -234,6 +234,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     `answered` is True when a well-formed HTTP status arrived; `candidate_id` keeps an id from an
     answer that was not credible. `at_its_word` is what a success would mean whose only flaw is that name or purpose are
     not what was sent. `is_there_already` says that the server refused the file because it has it as the candidate. `id_kind` says of which kind an id is that cannot be used, such as "a number".
+    `agent_lost` says that the agent which made the request is lost: this says nothing about the server.
     """
 
     reason: str
@@ -244,6 +245,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     at_its_word: Accepted | None = None
     is_there_already: bool = False
     id_kind: str | None = None
+    agent_lost: bool = False
 
 
 class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):

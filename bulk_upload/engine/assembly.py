@@ -17,6 +17,8 @@ from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.comparing import Comparer
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
+from bulk_upload.engine.fleet.crew import Crew
+from bulk_upload.engine.fleet.fleet_sender import FleetSender
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from bulk_upload.engine.limits.control import RunControl
 from bulk_upload.engine.limits.drain import Drain
@@ -48,8 +50,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.fleet.settings import FleetParts
     from bulk_upload.core.limits.controller import Controller, LearnedLimits
     from bulk_upload.core.run.ports import ContentApi, Ledger, Reader, Transport
+    from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.plan import Plan
@@ -77,6 +81,7 @@ def assemble(
     learned: LearnedLimits | None = None,
     address_known: bool = False,
     validator: Validating | None = None,
+    fleet: FleetParts | None = None,
 ) -> Run:
     """Return a run of a plan, ready to be executed.
 
@@ -87,6 +92,7 @@ def assemble(
         learned: what an earlier run learned at this endpoint.
         address_known: whether the ledger has a receipt from this endpoint.
         validator: checks the content of files before they are sent; None where nothing is validated.
+        fleet: what agents must know that read and send in place of this process; None where there are none.
     """
     watched = WatchedRun(clock)
     emit = watched.listening(emit)
@@ -118,21 +124,40 @@ def assemble(
         settings=settings,
         settler=settler,
         stop_rules=stop_rules,
-        wire_bytes=lambda: transport.wire_bytes,
+        wire_bytes=lambda: sender.wire_bytes,
         ledger=ledger,
         drain=drain,
         clock=clock,
         emit=emit,
     )
     validates = validator is not None and settings.validate is not ValidateMode.OFF
-    sender = LocalSender(
-        reader,
-        transport,
-        check_for=gate.check_for if validates else None,
-        pace=bandwidth,
-        on_handed=slots.handed,
-        sent_checks=gate.sent_checks if validates else None,
-    )
+    crew: Crew | None = None
+    sender: Sender
+    if fleet is None:
+        sender = LocalSender(
+            reader,
+            transport,
+            check_for=gate.check_for if validates else None,
+            pace=bandwidth,
+            on_handed=slots.handed,
+            sent_checks=gate.sent_checks if validates else None,
+        )
+    else:
+        crew = Crew(
+            job=fleet.job,
+            ttl_s=fleet.ttl_s,
+            token=fleet.token,
+            expected_count=fleet.expected_count,
+            bytes_per_s=lambda: limits.bytes_per_s,
+            patience_s=settings.patience_s,
+            ledger=ledger,
+            conditions=conditions,
+            drain=drain,
+            clock=clock,
+            errors=errors,
+            emit=emit,
+        )
+        sender = FleetSender(crew, on_handed=slots.handed, on_held=limits.on_bytes_held)
     clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(
         profile=profile,
@@ -317,6 +342,7 @@ def assemble(
         drain=drain,
         clock=clock,
         clock_watch=clock_watch,
+        on_alive=None if crew is None else crew.on_alive,
     )
     return Run(
         settings=settings,
@@ -332,6 +358,7 @@ def assemble(
         slots=slots,
         occupancy=occupancy,
         sender=sender,
+        crew=crew,
         ledger=ledger,
         limits=limit_watch,
         control=RunControl(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.after.confirm import ClosingCheck
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.doubt.reconciler import Reconciler
+    from bulk_upload.engine.fleet.crew import Crew
     from bulk_upload.engine.limits.control import RunControl
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.limits.monitor import LimitWatch
@@ -94,6 +95,7 @@ class Run:
         slots: SlotPool,
         occupancy: Occupancy,
         sender: Sender,
+        crew: Crew | None,
         ledger: Ledger[LedgerStore],
         limits: LimitWatch,
         upkeep: Upkeep,
@@ -120,6 +122,8 @@ class Run:
         self._slots = slots
         self._occupancy = occupancy
         self._sender = sender
+        self.crew = crew
+        """The agents that send in place of this process, where there are any."""
         self._ledger = ledger
         self._limits = limits
         self._upkeep = upkeep
@@ -167,11 +171,15 @@ class Run:
         """Change the run's limits, or only return its state. `by` is the person who asks, for the ledger."""
         try:
             answer = await self._control.answer(request, by)
+            snapshot = self.snapshot()
+            if answer.status is not None:
+                status = self._watched.with_agents(answer.status, snapshot)
+                answer = msgspec.structs.replace(answer, status=status)
             if request.uploads is msgspec.UNSET:
                 return answer
             return msgspec.structs.replace(
                 answer,
-                numbers=self._watched.numbers(self.snapshot()),
+                numbers=self._watched.numbers(snapshot),
                 uploads=tuple(self._watched.uploads(self.bodies(), request.uploads)),
             )
         except Exception as error:
@@ -190,6 +198,7 @@ class Run:
             partial_bytes=self._sender.partial_bytes,
             validating_count=self._gate.looking_count,
             validated_count=self._gate.looked_count,
+            agents=tuple(self._sender.agents()),
             validated_bytes=self._gate.looked_bytes,
         )
 
@@ -209,7 +218,8 @@ class Run:
             watchers.start_soon(self._errors.raise_first)
             watchers.start_soon(self._end_overdue_drain)
             try:
-                await self._execute()
+                with nullcontext() if self.crew is None else self.crew.running():
+                    await self._execute()
             finally:
                 self._over_at = self._over_at or self._clock.monotonic()
                 self._slots.close()

@@ -56,6 +56,10 @@ def _number(least: float, *, but_least: bool = False) -> Callable[[object], bool
     return fits
 
 
+def _whole_from_one(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def _is_listener(value: object) -> bool:
     """Whether events can be handed over: nobody would await what a coroutine function returns."""
     if value is None:
@@ -83,4 +87,6 @@ _UPLOADER: dict[str, Check] = {
     "tracer": Check(_has("start_span"), 'a tracer: opentelemetry.trace.get_tracer("…")'),
     "meter": Check(_has("create_histogram"), 'a meter: opentelemetry.metrics.get_meter("…")'),
     "clock": Check(_has("monotonic"), "a clock"),
+    "fleet": Check(_has("settings"), "a fleet: bulk_upload.dask.DaskFleet(client)"),
+    "processes": Check(_whole_from_one, "a whole number of at least 1"),
 }

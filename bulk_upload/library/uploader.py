@@ -12,6 +12,7 @@ from bulk_upload.core.api.endpoint import endpoint_of
 from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.redaction import Redaction
+from bulk_upload.core.fleet.settings import FleetSettings
 from bulk_upload.core.report.log_records import Failed, RunEnded
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
+    from bulk_upload.core.fleet.settings import Fleet
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.engine.folder.listing import FolderListing
@@ -70,6 +72,8 @@ class Uploader(JobRunner):
         meter: an OpenTelemetry meter: uploads by outcome, their duration, retries, bytes, and what is in flight are
             counted with it. Needs the extra `otel`.
         clock: time and randomness.
+        processes: how many processes on this machine read and send; 1 for this one alone.
+        fleet: agents on other machines that read and send in place of this process, such as `bulk_upload.dask.DaskFleet`.
         **options: any field of `RunSettings`, in place of the one in `settings`; see `SettingOptions`.
 
     Raises UsageError when the key, the address or a setting cannot be used.
@@ -93,6 +97,8 @@ class Uploader(JobRunner):
         tracer: Tracer | None = None,
         meter: Meter | None = None,
         clock: Clock | None = None,
+        processes: int = 1,
+        fleet: Fleet | None = None,
         **options: Unpack[SettingOptions],
     ) -> None:
         check_uploader(
@@ -111,6 +117,8 @@ class Uploader(JobRunner):
                 "tracer": tracer,
                 "meter": meter,
                 "clock": clock,
+                "processes": processes,
+                "fleet": fleet,
             }
         )
         redaction = Redaction()
@@ -137,6 +145,7 @@ class Uploader(JobRunner):
             purposes=purposes_of(profile.name) if purposes is None else purposes,
             on_event=self._log if on_event is None else both(self._log, on_event),
             clock=clock,
+            fleet=_fleet_settings(fleet, processes),
         )
 
     @classmethod
@@ -250,6 +259,15 @@ class UploaderOptions(SettingOptions, total=False):
     tracer: Tracer | None
     meter: Meter | None
     clock: Clock | None
+    processes: int
+    fleet: Fleet | None
+
+
+def _fleet_settings(fleet: Fleet | None, processes: int) -> FleetSettings | None:
+    if fleet is None:
+        return None if processes == 1 else FleetSettings(processes=processes)
+    settings = fleet.settings()
+    return settings if processes == 1 else replace(settings, processes=processes)
 
 
 def _learnt(redaction: Redaction, api_key: Any) -> Any:  # noqa: ANN401 - may be no key

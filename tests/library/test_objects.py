@@ -29,6 +29,9 @@ def test_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         result = upload(["s3://data/more/c.jsonl"], ledger="c.db", sources=sources, **ours)
         assert result.status is ExitStatus.DONE
         assert sorted(one.filename for one in server.files) == ["a.jsonl", "b.jsonl", "c.jsonl"]
+        for what in ("s3://data/chat", ["s3://data/more/c.jsonl"]):
+            with pytest.raises(UsageError, match="agents read files only"):
+                upload(what, ledger=f"agents-{len(what)}.db", sources=sources, processes=2, **ours)
 
 
 def test_settings_of_a_wrong_type() -> None:

@@ -15,11 +15,12 @@ from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.limits.bottleneck import Bottleneck
 from bulk_upload.core.limits.timetable import bandwidth_text, rate_text
 from bulk_upload.core.run.control import ControlRequest
-from bulk_upload.core.text.printable import human_seconds, printable
+from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 from bulk_upload.edge.control import ask
 from bulk_upload.edge.ledger import require_ledger, run_is_at_work
 from bulk_upload.errors import LedgerUnusable, NoRunAtWork, UsageError
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.agents import agents_words, counted, doing_words, gone_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +129,8 @@ def _ask(ledger: str, request: ControlRequest) -> ControlAnswer:
 
 def _data(answer: ControlAnswer) -> dict[str, Any]:
     status = {} if answer.status is None else msgspec.structs.asdict(answer.status)
+    if answer.status is not None:
+        status["agents"] = [msgspec.structs.asdict(one) for one in answer.status.agents]
     return {"changes": list(answer.changes), **status}
 
 
@@ -143,6 +146,13 @@ def _lines(status: ControlStatus) -> Iterator[str]:
     yield f"{'bottleneck':<14}{_hold(status.held_by) if status.held_by else 'none'}"
     for name, seconds in sorted(status.held_s.items(), key=lambda one: -one[1]):
         yield f"{'':<14}{human_seconds(seconds)} so far: {_hold(name)}"
+    if status.agents:
+        yield f"{'agents':<14}{agents_words(status.agents, status.agents_left_out)}"
+    for one in status.agents:
+        sent = f"{human_bytes(one.wire_bytes)} sent, {counted(one.accepted_count, 'file')} accepted"
+        yield f"{'':<14}{one.agent}: {doing_words(one)}, {sent}" + (
+            f": {gone_words(one)}" if one.is_gone else ""
+        )
     if status.draining:
         yield "The run is draining: it starts nothing more."
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulk_upload.cli.config.file import profile_named
+from bulk_upload.cli.fleet.options import processes_line, processes_option
 from bulk_upload.cli.folder.ledger_given import refuse_ledger
 from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_upload, tell_left_out
 from bulk_upload.cli.folder.options import Paths
@@ -71,6 +72,10 @@ _LINES_PER_WRITE = 1000
     "list_entries",
     is_flag=True,
     help="Print a JSON line per entry; the summary then goes to stderr.",
+)
+@processes_option
+@click.option(
+    "-v", "--verbose", count=True, help="Also say how many processes --processes auto uses, and why."
 )
 @json_option("the summary as one JSON object; with --list, only the line per entry")
 def plan(manifest: tuple[str, ...], *, list_entries: bool, as_json: bool, **options: Any) -> int:
@@ -154,6 +159,8 @@ def _show(
     mode = ValidateMode(options["validate"])
     for line in plan_lines(made, ledger_path, mode, in_folder=listing is not None):
         say(line)
+    if options.get("verbose"):
+        say(processes_line(options["processes"], made.total(Step.SEND).file_bytes))
     if listing is not None:
         say(to_upload_line(made))
 

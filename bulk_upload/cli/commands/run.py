@@ -9,6 +9,7 @@ import click
 from msgspec.structs import replace
 
 from bulk_upload.cli.config.file import current_configuration, profile_named
+from bulk_upload.cli.fleet.options import fleet_of, listen_options, processes_option
 from bulk_upload.cli.folder.options import Paths
 from bulk_upload.cli.options.api_key import api_key_of
 from bulk_upload.cli.options.completion import file_names
@@ -208,6 +209,8 @@ _VARIABLES = [
     help="Serve a live page while the run goes on, at PORT or HOST:PORT (default: any free port of 127.0.0.1).",
 )
 @click.option("--control", is_flag=True, help="Let the page of --serve pause, resume and limit the run.")
+@processes_option
+@listen_options
 @private_option
 @click.option("--no-progress", is_flag=True, help="Print plain lines instead of a live display.")
 @click.option("--quiet", is_flag=True, help="Print nothing unless something goes wrong.")
@@ -312,6 +315,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         api_key=api_key,
         connection=connection,
         settings=settings,
+        fleet=fleet_of(options, settings),
         purposes=schemas_of(options["schema"], profile),
         results=options["results"],
         metrics=options["metrics_file"],

@@ -15,18 +15,21 @@ from bulk_upload.cli.output.json_output import json_option, put_json
 from bulk_upload.cli.output.streams import put
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.objects.address import is_address
-from bulk_upload.core.report.json_shapes import JobStatus
+from bulk_upload.core.report.json_shapes import AgentTotal, JobStatus
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.agents import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bulk_upload.core.report.history import AgentFacts
     from bulk_upload.edge.ledger import JobFacts
 
 _EXAMPLES_MAX = 5
+_AGENTS_MAX = 8
 _ORDER = (
     EntryState.ACCEPTED,
     EntryState.PENDING,
@@ -85,6 +88,7 @@ def _status(reader: LedgerReader) -> JobStatus:
         accepted_bytes=reader.accepted_bytes(),
         dropped_count=reader.dropped_count(),
         missing_count=reader.missing_count(),
+        agents=tuple(AgentTotal(**one._asdict()) for one in _agents(reader)),
         request_count=request_count,
         sent_count=sent_count,
     )
@@ -102,6 +106,7 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
     if dropped_count := reader.dropped_count():
         of_what = "among the files" if reader.is_of_folder() else "in the manifest"
         yield f"{'dropped':<14}{dropped_count:,}, not {of_what} of the last run"
+    yield from _agent_lines(_agents(reader))
     for state in _TROUBLED:
         if states.get(state):
             yield ""
@@ -147,6 +152,25 @@ def _state_lines(states: Mapping[EntryState, int], accepted_bytes: int) -> Itera
         yield f"{state.value:<14}{states.get(state, 0):>{width},}"
     yield f"{'entries':<14}{total:,}"
     yield f"{'uploaded':<14}{human_bytes(accepted_bytes)}"
+
+
+def _agents(reader: LedgerReader) -> list[AgentFacts]:
+    run = reader.last_run()
+    return [] if run is None else reader.agents(run.run_id)
+
+
+def _agent_lines(agents: list[AgentFacts]) -> Iterator[str]:
+    """Yield what each agent of the last run sent, those that sent most first; nothing without agents."""
+    if not agents:
+        return
+    yield ""
+    yield f"Agents of the last run: {len(agents):,}"
+    for one in sorted(agents, key=lambda one: -one.accepted_bytes)[:_AGENTS_MAX]:
+        lost = f", {counted(one.in_doubt_count, 'answer')} lost" if one.in_doubt_count else ""
+        accepted = f"{counted(one.accepted_count, 'file')} accepted ({human_bytes(one.accepted_bytes)})"
+        yield f"  {printable(one.agent)}: {accepted}{lost}"
+    if len(agents) > _AGENTS_MAX:
+        yield f"  ... and {len(agents) - _AGENTS_MAX:,} more"
 
 
 def _example_lines(reader: LedgerReader, state: EntryState, count: int) -> Iterator[str]:

@@ -52,6 +52,7 @@ JOB_SECTIONS = {
     "Confirmation": ("dry_run", "yes"),
     "Destination": ("base_url", "profile", "team"),
     **SERVER_SECTIONS,
+    "Agents": ("processes", "listen", "token_file", "agent_root", "agent_certificate", "agent_ttl", "dask"),
     "Rate limits": ("concurrency", "max_concurrency", "rate", "bandwidth", "min_rate", "bundle"),
     "Time limits": ("answer", "max_attempts", "patience", "deadline", "max_errors"),
     "Lost answers": ("in_doubt", "settle", "compare_max", "confirm"),

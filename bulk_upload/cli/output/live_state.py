@@ -19,6 +19,7 @@ from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.live_server import Refused
 from bulk_upload.errors import NoRunAtWork
 from bulk_upload.exit_status import ExitStatus
+from bulk_upload.report.agents import agents_words, doing_words, gone_words
 from bulk_upload.report.live.eta import whole_seconds
 from bulk_upload.report.live.marks import STATE_WORDS
 from bulk_upload.report.live.progress import Progress
@@ -36,6 +37,7 @@ POINTS_MAX = 600
 
 UPLOADS_SHOWN_MAX = 64
 FAILURES_SHOWN_MAX = 50
+AGENTS_SHOWN_MAX = 64
 FAILURES_EVERY_S = 5.0
 _FAILED = frozenset(
     {
@@ -134,9 +136,28 @@ class LiveState:
                 ["Retries", f"{reading.retry_count:,}", ""],
             ],
             "uploads": [
-                [one.path, human_bytes(one.file_bytes), one.share, one.doing, whole_seconds(one.since_s)]
+                [
+                    one.path,
+                    human_bytes(one.file_bytes),
+                    one.share,
+                    one.doing,
+                    whole_seconds(one.since_s),
+                    one.agent or "",
+                ]
                 for one in self._uploads.longest(UPLOADS_SHOWN_MAX)
             ],
+            "agents": [
+                [
+                    printable(one.agent),
+                    one.state,
+                    doing_words(one),
+                    one.wire_bytes,
+                    one.accepted_count,
+                    gone_words(one),
+                ]
+                for one in reading.agents[:AGENTS_SHOWN_MAX]
+            ],
+            "agents_text": agents_words(reading.agents, reading.agents_left_out),
             "paused_by_hand": reading.paused and look.snapshot.pause_s == 0,
         }
 
@@ -176,6 +197,8 @@ class LiveState:
             ],
             "numbers": [] if run is None else _end_numbers(run, accepted_bytes),
             "uploads": [],
+            "agents": [],
+            "agents_text": "",
             "paused_by_hand": False,
         }
 

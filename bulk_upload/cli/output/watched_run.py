@@ -9,6 +9,7 @@ import msgspec
 
 from bulk_upload.core.events import BodyNow, Snapshot
 from bulk_upload.core.model import EntryState
+from bulk_upload.core.report.agents import Agents
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.run.control import ControlRequest
 from bulk_upload.edge.control import ask
@@ -110,7 +111,7 @@ def _look_of(answer: ControlAnswer, status: ControlStatus, numbers: RunNumbers) 
             validated_count=numbers.validated_count,
             validated_bytes=numbers.validated_bytes,
         ),
-        tally=_tally_of(numbers),
+        tally=_tally_of(numbers, status),
         running_s=numbers.running_s,
         draining=status.draining,
         bodies=tuple(_body_of(one) for one in answer.uploads),
@@ -138,10 +139,11 @@ def _body_of(upload: UploadNow) -> BodyNow:
         waiting=upload.waiting,
         reading=upload.reading,
         held=upload.held,
+        agent=upload.agent,
     )
 
 
-def _tally_of(numbers: RunNumbers) -> Tally:
+def _tally_of(numbers: RunNumbers, status: ControlStatus) -> Tally:
     return Tally(
         entry_count=numbers.entry_count,
         total_bytes=numbers.total_bytes,
@@ -155,6 +157,9 @@ def _tally_of(numbers: RunNumbers) -> Tally:
         retry_count=numbers.retry_count,
         # Only their number is shown.
         open_doubts={str(number) for number in range(numbers.lost_count)},
+        agents=Agents(
+            by_name={one.agent: one for one in status.agents}, left_out_count=status.agents_left_out
+        ),
     )
 
 

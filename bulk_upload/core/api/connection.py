@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from bulk_upload.core.api.network import DIRECT
-
-if TYPE_CHECKING:
-    from bulk_upload.core.api.network import Network
-    from bulk_upload.core.api.profile import Profile
+# ruff: noqa: TC001 - agents get a Connection, decoded by its annotations.
+from bulk_upload.core.api.network import DIRECT, Network
+from bulk_upload.core.api.profile import Profile
 
 STALL_S = 60.0
 """Load balancers close idle connections after this long or later (60 s: nginx, AWS ALB)."""

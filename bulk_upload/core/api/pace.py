@@ -1,4 +1,4 @@
-"""The interface by which a request body is paced."""
+"""The interfaces by which a request body is paced, and stopped."""
 
 from __future__ import annotations
 
@@ -14,3 +14,10 @@ class Pace(Protocol):
 
     async def pass_bytes(self, count: int) -> None:
         """Return when `count` bytes may be handed over."""
+
+
+class Fence(Protocol):
+    """Ends everything at one moment: what is not written by then never is."""
+
+    def is_open(self) -> bool:
+        """Whether bytes may be sent now. Once False, it stays so."""

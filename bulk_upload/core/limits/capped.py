@@ -29,6 +29,16 @@ _BURST_S = 0.1
 _START_BURST_S = 0.2
 
 
+def piece_bytes_for(bytes_per_s: float) -> int:
+    """Return how many bytes to hand over at once under a cap."""
+    return max(PIECE_BYTES_MIN, int(bytes_per_s / _PIECES_PER_S))
+
+
+def burst_bytes_for(bytes_per_s: float) -> float:
+    """Return how many bytes may be handed over at once after a silence under a cap."""
+    return max(float(piece_bytes_for(bytes_per_s)), bytes_per_s * _BURST_S)
+
+
 class OwnedTicket(Ticket, frozen=True, kw_only=True):
     """A ticket with the controller that issued it: a person may have replaced that since."""
 
@@ -164,6 +174,10 @@ class CappedController:
             self._held = self._bytes_held = True
         return wait_s
 
+    def on_bytes_held(self) -> None:
+        """Record that the bandwidth cap held bytes back where somebody else applies it."""
+        self._held = self._bytes_held = True
+
     def take_bytes(self, now: float, count: int) -> None:
         """Count bytes that are handed over now."""
         if self._bytes is not None:
@@ -252,8 +266,8 @@ class CappedController:
         if rate is None:
             self._bytes = self._piece_bytes = None
             return
-        self._piece_bytes = max(PIECE_BYTES_MIN, int(rate / _PIECES_PER_S))
-        burst = max(float(self._piece_bytes), rate * _BURST_S)
+        self._piece_bytes = piece_bytes_for(rate)
+        burst = burst_bytes_for(rate)
         old = self._bytes
         self._bytes = TokenBucket(rate, burst) if old is None else old.changed(now, rate, burst)
 

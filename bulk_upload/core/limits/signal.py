@@ -82,8 +82,8 @@ def signal_of(outcome: Outcome, *, file_bytes: int) -> Signal:
                 retry_after_s=outcome.retry_after_s,
                 allowance=outcome.allowance,
             )
-        case InDoubt(candidate_id=str()):
-            # The server took the body in, and answered.
+        case InDoubt(candidate_id=str()) | InDoubt(agent_lost=True):
+            # The server took the body in, and answered; or it is not known what it did.
             return NEUTRAL
         case InDoubt() | Unavailable():
             return _BUSY if outcome.http_status == _SERVICE_UNAVAILABLE else FAILED

@@ -42,6 +42,12 @@ class Timetable(msgspec.Struct, frozen=True):
         index = bisect_right(self.spans, minute_of_day, key=lambda one: one.from_minute)
         return self.spans[index - 1].bytes_per_s
 
+    @property
+    def most_bytes_per_s(self) -> float | None:
+        """The highest cap of the day, None where there is none at some time of it."""
+        caps = [one.bytes_per_s for one in self.spans]
+        return None if None in caps else max(one for one in caps if one is not None)
+
     def __str__(self) -> str:
         """As it is typed: `2MB/s`, or `08:00,2MB/s 19:00,off`."""
         if len(self.spans) == 1:

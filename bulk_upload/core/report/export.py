@@ -14,7 +14,8 @@ class ExportRow(NamedTuple):
     `status` is an `EntryState` value, `superseded` for a receipt that a newer version of the file replaced, or
     `dropped` for one whose entry the manifest no longer has. A `withdrawn` row with a `file_id` is of a receipt that
     turned out to be false.
-    `path` keeps undecodable bytes as surrogate escapes. Times are UTC text; `attempts` counts requests.
+    `path` keeps undecodable bytes as surrogate escapes. Times are UTC text; `attempts` counts requests. `agent` sent the
+    file, None where the process of the run did, or where nothing was sent.
     """
 
     path: str
@@ -29,6 +30,7 @@ class ExportRow(NamedTuple):
     reason: str | None = None
     first_seen_utc: str | None = None
     settled_utc: str | None = None
+    agent: str | None = None
 
 
 COLUMNS = ExportRow._fields

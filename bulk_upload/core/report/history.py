@@ -26,7 +26,8 @@ class AttemptFacts(NamedTuple):
     """One intended request. `outcome` is None while it is open; `size` is of the file, in bytes.
 
     `began_utc` is when the request began, None where no process recorded it; an intent may be recorded long before,
-    since those of small files are recorded a batch ahead. `is_request` unless it is a further file of the same request.
+    since those of small files are recorded a batch ahead. `agent` made the request, None for the process of the run.
+    `is_request` unless it is a further file of the same request.
     """
 
     run_id: int
@@ -38,7 +39,21 @@ class AttemptFacts(NamedTuple):
     http_status: int | None = None
     reason: str | None = None
     began_utc: str | None = None
+    agent: str | None = None
     is_request: bool = True
+
+
+class AgentFacts(NamedTuple):
+    """What one agent sent in one run: `accepted_bytes` are of the files that the server accepted from it.
+
+    Of its attempts `in_doubt_count` had no credible answer, those of a lost agent included.
+    """
+
+    agent: str
+    attempt_count: int
+    accepted_count: int
+    accepted_bytes: int
+    in_doubt_count: int
 
 
 class LimitChange(NamedTuple):

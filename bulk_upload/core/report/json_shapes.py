@@ -74,6 +74,16 @@ class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Annotated[str, _meaning("the manifest that was written")]
 
 
+class AgentTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """What one agent sent in the last run."""
+
+    agent: Annotated[str, _meaning("its name: host and process id")]
+    attempt_count: Annotated[int, _meaning("its requests")]
+    accepted_count: Annotated[int, _meaning("files that the server accepted from it")]
+    accepted_bytes: Annotated[int, _meaning("their bytes")]
+    in_doubt_count: Annotated[int, _meaning("its requests without a credible answer")]
+
+
 class PackSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What `pack` did. The names are those of packs in their folder."""
 
@@ -114,6 +124,13 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     dropped_count: Annotated[int, _meaning("entries that the last manifest does not have")]
     missing_count: Annotated[
         int, _meaning("accepted entries whose files `verify` found gone from the server")
+    ]
+    agents: Annotated[
+        tuple[AgentTotal, ...],
+        _meaning(
+            "what each agent sent in the last run: `agent`, `attempt_count`, `accepted_count`, `accepted_bytes` and "
+            "`in_doubt_count`; empty if the run sent by itself"
+        ),
     ]
     request_count: Annotated[int, _meaning("upload requests that were made")]
     sent_count: Annotated[int, _meaning("files in them, also those that were not accepted")]

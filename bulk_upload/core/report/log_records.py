@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bulk_upload.core.events import (
+    AgentLost,
     AttemptEnded,
     AttemptStarted,
     ClockStepped,
@@ -126,7 +127,7 @@ def level_of(record: Record) -> Level:
             return Level.DEBUG
         case EntrySettled(state=state):
             return Level.INFO if state is EntryState.ACCEPTED else Level.WARNING
-        case Draining() | ReceiptWithdrawn() | ClockStepped():
+        case Draining() | ReceiptWithdrawn() | ClockStepped() | AgentLost():
             return Level.WARNING
         case RunEnded(exit_code=code):
             return Level.INFO if code == 0 else Level.ERROR

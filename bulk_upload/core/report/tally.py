@@ -20,6 +20,7 @@ from bulk_upload.core.events import (
     RunLimited,
 )
 from bulk_upload.core.model import Altered, AlteredField, EntryState, InDoubt, ReceiptOrigin, Throttled
+from bulk_upload.core.report.agents import Agents
 from bulk_upload.core.report.findings_by_rule import FindingsByRule
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.exit_status import PRECEDENCE, ExitStatus
@@ -76,7 +77,7 @@ class Tally(msgspec.Struct):
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
     accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
     holds the paths whose answer was lost and that are neither settled nor sent again yet. `findings` are those of
-    validation. `held_s` and `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
+    validation, `agents` those that send for the run. `held_s` and `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
     once the run is over. Numbers
     may be read from another thread while events are added.
     """
@@ -115,6 +116,7 @@ class Tally(msgspec.Struct):
     findings: FindingsByRule = msgspec.field(default_factory=FindingsByRule)
     convertible: Convertible | None = None
     convertible_count: int = 0
+    agents: Agents = msgspec.field(default_factory=Agents)
 
     def add(self, event: Event) -> None:
         """Count one event."""
@@ -126,6 +128,7 @@ class Tally(msgspec.Struct):
                 self.last_bundle_id = event.bundle_id
                 self.absent_count += event.was_absent
                 self.open_doubts.discard(event.path)
+                self.agents.start(event)
             case AttemptEnded():
                 self._add_attempt_end(event)
             case EntrySettled():
@@ -158,7 +161,7 @@ class Tally(msgspec.Struct):
                 self.to_compare_count = event.compare_count
                 self.to_compare_bytes = event.compare_bytes
             case _:
-                pass
+                self.agents.add(event)
 
     def count(self, state: EntryState) -> int:
         """Return how many entries this run left in `state`, without those that kept an earlier receipt."""
@@ -181,6 +184,7 @@ class Tally(msgspec.Struct):
 
     def _add_attempt_end(self, event: AttemptEnded) -> None:
         self.in_flight -= 1
+        self.agents.end(event)
         if event.retry_in_s is not None:
             self.retry_count += 1
         if isinstance(event.outcome, Throttled):
@@ -191,6 +195,7 @@ class Tally(msgspec.Struct):
 
     def _add_settled(self, event: EntrySettled) -> None:
         self.open_doubts.discard(event.path)
+        self.agents.settle(event)
         for one in event.altered:
             self.altered.setdefault(one.field, AlteredEntries(one)).entry_count += 1
         if event.unchanged:

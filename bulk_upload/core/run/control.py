@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -47,6 +48,51 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     uploads: Uploads | UnsetType = UNSET
 
 
+class AgentState(StrEnum):
+    """Whether an agent makes requests. A silent one has lost its connection, and may come back before it is lost."""
+
+    LIVE = "live"
+    SILENT = "silent"
+    LEFT = "left"
+    LOST = "lost"
+
+
+_GONE = (AgentState.LEFT, AgentState.LOST)
+
+
+class AgentStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What one agent did in a run; `reason` says why it is gone.
+
+    It made `attempt_count` requests, `in_flight` of them now, and handed over `wire_bytes` bytes of bodies, also in attempts
+    that failed. `accepted_*` counts the files that the server has from it. Of the `lost_count` files that were in flight
+    when it was lost, `found_count` turned out to be at the server, `again_count` were sent again, `failed_count` ended
+    otherwise, and the rest is in doubt.
+    """
+
+    agent: str
+    state: AgentState = AgentState.LIVE
+    reason: str | None = None
+    attempt_count: int = 0
+    in_flight: int = 0
+    wire_bytes: int = 0
+    accepted_count: int = 0
+    accepted_bytes: int = 0
+    lost_count: int = 0
+    found_count: int = 0
+    again_count: int = 0
+    failed_count: int = 0
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has left or is lost."""
+        return self.state in _GONE
+
+    @property
+    def doubt_count(self) -> int:
+        """How many of the files that were in flight when it was lost are in doubt still."""
+        return self.lost_count - self.found_count - self.again_count - self.failed_count
+
+
 class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state and the limits of a run. `None` means no limit; texts are option values.
 
@@ -58,6 +104,7 @@ class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
         bandwidth: the timetable; `bytes_per_s` is the cap of this minute.
         paused: by a person; `server_pause_s` is the rest of a pause the server asked for.
         held_by: what holds the run back now; `held_s` has how long each bottleneck did so far, by its name.
+        agents: those that send for the run, or did; `agents_left_out` more had no room in the answer.
     """
 
     limit: int
@@ -75,6 +122,8 @@ class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
     held_by: str | None
     held_s: dict[str, float]
     draining: bool
+    agents: tuple[AgentStatus, ...] = ()
+    agents_left_out: int = 0
 
 
 class RunNumbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +153,10 @@ class RunNumbers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UploadNow(msgspec.Struct, frozen=True, kw_only=True):
-    """One request in flight; the path is printable. `since_s` is the time since its entry's first attempt."""
+    """One request in flight; the path is printable. `since_s` is the time since its entry's first attempt.
+
+    `agent` sends it, None for the process of the run.
+    """
 
     path: str
     since_s: float
@@ -113,6 +165,7 @@ class UploadNow(msgspec.Struct, frozen=True, kw_only=True):
     waiting: bool
     reading: bool
     held: bool
+    agent: str | None = None
 
 
 class ControlAnswer(msgspec.Struct, frozen=True, kw_only=True):

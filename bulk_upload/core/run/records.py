@@ -30,7 +30,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt is about to be made: recorded before its first byte leaves.
 
     `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of
-    them. `clock_offset_s` is the server's clock minus ours, where that is known by then.
+    them. `clock_offset_s` is the server's clock minus ours, where that is known by then, `agent` the agent that will make
+    the request, None for this process and where it is not known by then.
     """
 
     entry_id: int
@@ -40,12 +41,14 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     at_utc_s: float
     sha256: str | None = None
     clock_offset_s: float | None = None
+    agent: str | None = None
 
 
 class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt ended; `sent` is what it put on the wire, `began_utc_s` when its request began, if it did.
 
-    `clock_offset_s` is the server's clock minus ours when it began, None where that is unknown.
+    `clock_offset_s` is the server's clock minus ours when it began, None where that is unknown. `agent` made the request,
+    None for this process.
     """
 
     attempt_id: int
@@ -55,6 +58,7 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     at_utc_s: float
     began_utc_s: float | None = None
     clock_offset_s: float | None = None
+    agent: str | None = None
 
 
 class Redacting(Protocol):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.bundle.answer import BundleAnswer
     from bulk_upload.core.doubt.content import ByteRange
-    from bulk_upload.core.events import BodyNow
+    from bulk_upload.core.events import AgentNow, BodyNow
     from bulk_upload.core.model import Fingerprint, Outcome, SentBody
     from bulk_upload.core.run.source import SourceError
     from bulk_upload.core.validation.report import FileReport
@@ -42,13 +42,15 @@ class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
 class PreparedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that is ready to be sent, and that its sender holds under `number`.
 
-    `sha256` is set where the whole file was read and hashed, `report` where its content was checked.
+    `sha256` is set where the whole file was read and hashed, `report` where its content was checked. `agent` is the agent
+    that holds it, None for this process.
     """
 
     number: int
     fingerprint: Fingerprint
     sha256: str | None = None
     report: FileReport | None = None
+    agent: str | None = None
 
 
 class UploadRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +111,9 @@ class Sender(Protocol):
     async def prepare(self, requests: Sequence[PrepareRequest]) -> list[PreparedFile | SourceError]:
         """Get files ready; one that cannot be read has its error in its place."""
 
+    def holds(self, number: int) -> bool:
+        """Whether a prepared file can still be sent; one that cannot is prepared anew."""
+
     async def drop(self, number: int) -> None:
         """Release a prepared file that will not be sent."""
 
@@ -138,6 +143,9 @@ class Sender(Protocol):
 
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""
+
+    def agents(self) -> list[AgentNow]:
+        """Return the state of the agents at work, none for a sender that needs none."""
 
     def end_all(self, reason: str) -> None:
         """Abort every request in flight; each `send` returns with what is known of its body."""

@@ -22,6 +22,7 @@ from bulk_upload.edge.ledger.manifest_marks import (
     taken_up_again,
     unlisted_paths,
 )
+from bulk_upload.edge.ledger.reading.orphans import ALIVE_EVERY_S
 from bulk_upload.edge.ledger.reading.purposes import LedgerOrigin, RecordedPurposes
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
@@ -32,8 +33,9 @@ from bulk_upload.edge.ledger.reading.sent import (
     second_copies_seen,
     sent_content,
 )
+from bulk_upload.edge.ledger.recovery.late_answers import expect_agents, keep_candidate
 from bulk_upload.edge.ledger.staging import Recalled, Staging
-from bulk_upload.edge.ledger.store import ALIVE_EVERY_S, BY_RECONCILIATION, LedgerStore
+from bulk_upload.edge.ledger.store import BY_RECONCILIATION, LedgerStore
 from bulk_upload.edge.ledger.unreadable import Unreadable, record_unreadable, settle_failed
 from bulk_upload.edge.ledger.validations import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.edge.ledger.writer import LedgerWriter
@@ -59,8 +61,10 @@ __all__ = [
     "Staging",
     "Unreadable",
     "dropped_count",
+    "expect_agents",
     "fill_change_times",
     "has_receipts",
+    "keep_candidate",
     "keep_result",
     "live_count",
     "mark_dropped",

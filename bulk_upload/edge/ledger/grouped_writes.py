@@ -37,7 +37,7 @@ CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 
 _SIZES = (1, 2, 4, 8, 16, 32, 62)
 """Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay
-in the connection's cache of 128, and less than half of a statement is filling. 62 rows of the widest have 930
+in the connection's cache of 128, and less than half of a statement is filling. 62 rows of the widest have 992
 parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
 
 GROUP_MAX = _SIZES[-1]
@@ -62,11 +62,12 @@ _INTEND = _Grouped(
         "sha256",
         "clock_offset_s",
         "bundle_id",
+        "agent",
     ),
     f"INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc,"
-    " sha256, clock_offset_s, bundle_id)"
+    " sha256, clock_offset_s, bundle_id, agent)"
     f" SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc, sha256,"
-    " clock_offset_s, bundle_id"
+    " clock_offset_s, bundle_id, agent"
     " FROM given WHERE attempt_id IS NOT NULL",
 )
 _LOOK = (
@@ -88,12 +89,13 @@ _CLOSE = _Grouped(
         "version",
         "began_utc",
         "clock_offset_s",
+        "agent",
     ),
     "UPDATE attempts SET outcome = 'accepted', ended_utc = given.ended_utc, http_status = given.http_status,"
     " reason = given.reason, request_id = given.request_id, sha256 = coalesce(given.sha256, attempts.sha256),"
     " ctime_ns = coalesce(given.ctime_ns, attempts.ctime_ns), version = coalesce(given.version, attempts.version),"
     " began_utc = given.began_utc,"
-    " clock_offset_s = given.clock_offset_s FROM given"
+    " clock_offset_s = given.clock_offset_s, agent = given.agent FROM given"
     " WHERE attempts.attempt_id = given.attempt_id AND attempts.entry_id = given.entry_id AND outcome IS NULL",
 )
 _SUPERSEDE = _Grouped(
@@ -148,6 +150,7 @@ def intend(
                 one.sha256,
                 one.clock_offset_s,
                 bundle_id,
+                one.agent,
             )
             for index, one in enumerate(group)
         ]
@@ -194,6 +197,7 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
                 from_version(over.sent.fingerprint),
                 began,
                 over.clock_offset_s,
+                over.agent,
             )
         )
         old.append((over.entry_id, now))

@@ -23,6 +23,7 @@ from bulk_upload.edge.ledger.columns import (
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
+from bulk_upload.edge.ledger.reading.orphans import ALIVE_EVERY_S
 from bulk_upload.edge.ledger.recovery.places import record_place
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.records import AttemptEnd, Intent
     from bulk_upload.edge.ledger.recovery.places import Place
-
-ALIVE_EVERY_S = 5.0
-"""How often a run records that it is alive; after a crash, absence is believed only that much later."""
 
 BY_RECONCILIATION = "reconciliation"
 """Who decided, when it was the run: by the server's list, and by its `--in-doubt` policy."""
@@ -305,7 +303,14 @@ class LedgerStore:
         last_alive_s = utc_seconds(text)
         if last_alive_s is None:
             return utc_text(utc_s)
-        latest_s = last_alive_s + ALIVE_EVERY_S
+        (ttl_s,) = self.connection.execute(
+            "SELECT coalesce(max(agents_ttl_s), 0) FROM runs"
+            " WHERE run_id IN (SELECT run_id FROM attempts WHERE outcome IS NULL)"
+        ).fetchone()
+        latest_s = last_alive_s + ALIVE_EVERY_S + ttl_s
+        if ttl_s:
+            # A restart proves that the process is dead, and nothing about its agents.
+            return utc_text(latest_s)
         # By the clock of the dead run: a time before its last sign of life is of a clock that was set back since.
         return utc_text(utc_s if last_alive_s <= utc_s < latest_s else latest_s)
 
@@ -313,7 +318,7 @@ class LedgerStore:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
             " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns),"
-            " version = coalesce(?, version), began_utc = ?, clock_offset_s = ?"
+            " version = coalesce(?, version), began_utc = ?, clock_offset_s = ?, agent = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
                 OUTCOME_NAMES[type(outcome)],
@@ -328,6 +333,7 @@ class LedgerStore:
                 from_version(over.sent.fingerprint),
                 None if over.began_utc_s is None else utc_text(over.began_utc_s),
                 over.clock_offset_s,
+                over.agent,
                 over.attempt_id,
                 over.entry_id,
             ),

@@ -7,8 +7,10 @@ import errno
 import fcntl
 import os
 import socket
+import struct
 import sys
 import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp.payload import Payload
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
     from bulk_upload.core.api.multipart import Frame
-    from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.api.pace import Fence, Pace
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.source import FileStream, Source
 
@@ -34,6 +36,10 @@ WRITE_BYTES_MIN = 256 * 1024
 """A block is given to a connection in two halves, over TLS in pieces of this size: asyncio copies what the system
 does not take of a piece, and TLS all of it, twice. Smaller pieces take more rounds through the event loop, a whole
 block costs more than it saves (measured with 2 and 16 files in flight)."""
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER, on, for 0 s: a close drops what the system holds and resets the connection (socket(7)). A plain close delivers
+it: of a body of 6 MiB that was handed over in full, all of it arrived up to 3.8 s after the close."""
 
 _WAIT_S_MIN = 0.001
 """Less is the cost of the call, not a wait."""
@@ -61,10 +67,12 @@ class FormBody(Payload):
         content_type: str,
         on_handed: Callable[[int], None],
         pace: Pace | None = None,
+        fence: Fence | None = None,
     ) -> None:
         super().__init__(None, content_type=content_type)
         self._on_handed = on_handed
         self._pace = pace
+        self._fence = fence
         self._size = self._body_bytes = body_bytes
         self._transport: asyncio.WriteTransport | None = None
         self._left_bytes = 0
@@ -128,14 +136,16 @@ class FormBody(Payload):
         self._left_bytes = self.handed_bytes
         self._transport = None
 
-    def abandon(self) -> None:
-        """Drop the connection at once, with everything in its buffer.
+    def abandon(self, *, reset: bool = False) -> None:
+        """Drop the connection at once, with everything in its buffer, and with `reset` what the system holds, too.
 
         A mere close would keep the descriptor and the buffer until the server has read all of it.
         """
         self._left_bytes = self.left_bytes
         transport, self._transport = self._transport, None
         if transport is not None:
+            if reset:
+                _reset_at_close(transport)
             transport.abort()
 
     async def _write_form(self, writer: AbstractStreamWriter) -> None:
@@ -169,6 +179,8 @@ class FormBody(Payload):
                 self.held_s += waited_s
 
     async def _write(self, writer: AbstractStreamWriter, data: memoryview) -> None:
+        if self._fence is not None and not self._fence.is_open():
+            self.abandon(reset=True)
         if not self._may_write(writer):
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         # Marked before the write: "not complete" must be proof that the server cannot have the file.
@@ -188,6 +200,15 @@ class FormBody(Payload):
         return self.handed_bytes > 0 or protocol is None or not protocol.should_close
 
 
+def _reset_at_close(transport: asyncio.WriteTransport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is None or transport.is_closing():
+        return
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        # Not every event loop's own object for a socket takes options.
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+
+
 class UploadBody(FormBody):
     """A form with one file, written straight from disk.
 
@@ -202,9 +223,10 @@ class UploadBody(FormBody):
         content_type: str,
         on_handed: Callable[[int], None],
         pace: Pace | None = None,
+        fence: Fence | None = None,
     ) -> None:
         body_bytes = frame.body_bytes(source.fingerprint.size)
-        super().__init__(body_bytes, content_type=content_type, on_handed=on_handed, pace=pace)
+        super().__init__(body_bytes, content_type=content_type, on_handed=on_handed, pace=pace, fence=fence)
         self._frame = frame
         self._source = source
 
@@ -265,11 +287,12 @@ class BundleBody(FormBody):
         content_type: str,
         on_handed: Callable[[int], None],
         pace: Pace | None = None,
+        fence: Fence | None = None,
     ) -> None:
         self._parts = [part for pair in zip(heads, contents, strict=True) for part in pair]
         self._parts.append(end)
         body_bytes = sum(map(len, self._parts))
-        super().__init__(body_bytes, content_type=content_type, on_handed=on_handed, pace=pace)
+        super().__init__(body_bytes, content_type=content_type, on_handed=on_handed, pace=pace, fence=fence)
 
     async def _write_form(self, writer: AbstractStreamWriter) -> None:
         # Joined up to a piece: a call for each small file would cost more than copying it.

@@ -135,6 +135,12 @@ class Transport:
         for one in self._exchanges.watchdog.sending:
             one.end(GivenUp(reason))
 
+    def cut_off(self, reason: str) -> None:
+        """Abort every request in flight, and drop what the system still holds of it."""
+        for one in self._exchanges.watchdog.sending:
+            one.body.abandon(reset=True)
+            one.end(GivenUp(reason))
+
     async def send(
         self,
         request: UploadRequest,
@@ -156,6 +162,7 @@ class Transport:
             content_type=self._form.content_type,
             on_handed=on_handed,
             pace=pace,
+            fence=self._settings.fence,
         )
         sending = InFlight(body, this_task(), request.path)
         outcome = await self._exchanges.carry(
@@ -183,6 +190,7 @@ class Transport:
             content_type=self._form.bundle_type,
             on_handed=on_handed,
             pace=pace,
+            fence=self._settings.fence,
         )
         sending = InFlight(body, this_task(), request.members[0].path, file_count=len(files))
         sent = partial(sent_bodies, request, files, body)

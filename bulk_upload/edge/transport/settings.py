@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.api.pace import Fence
     from bulk_upload.core.api.secret import Secret
 
 
@@ -17,7 +18,8 @@ class TransportSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a transport: the server, the key, and how many requests it makes at once.
 
     `read_key_again` is called, once, when the server refuses the key: it may have been rotated. `connection_limit` is
-    the most uploads at once, `question_limit` the most other requests beside them.
+    the most uploads at once, `question_limit` the most other requests beside them. No piece of a body is written once the
+    `fence` is closed.
     """
 
     connection: Connection
@@ -26,3 +28,4 @@ class TransportSettings(msgspec.Struct, frozen=True, kw_only=True):
     connection_limit: int = 32
     question_limit: int = 1
     user_agent: str = "bulk-upload"
+    fence: Fence | None = None

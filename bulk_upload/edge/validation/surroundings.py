@@ -1,4 +1,4 @@
-"""The environment of a validation process: what an interpreter needs to start, and no secrets."""
+"""The environment of a process of ours: what an interpreter needs to start, and no secrets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 
 _NAMES = frozenset(
     {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TEMP", "TMP", "TMPDIR", "TZ"}
+    # What an agent trusts must be what its coordinator trusts.
+    | {"SSL_CERT_DIR", "SSL_CERT_FILE"}
 )
 _PREFIXES = ("ARROW_", "COVERAGE_", "DYLD_", "LC_", "MALLOC_", "OMP_", "PYTHON")
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
-    from bulk_upload.core.limits.capped import CappedController
     from bulk_upload.engine.callback_errors import CallbackErrors
+
+
+class BytesCap(Protocol):
+    """A cap on bytes per second."""
+
+    @property
+    def piece_bytes(self) -> int | None:
+        """How many bytes to hand over at once; None while there is no cap."""
+
+    def bytes_wait_s(self, now: float, count: int) -> float:
+        """Return how long the cap holds `count` bytes back."""
+
+    def take_bytes(self, now: float, count: int) -> None:
+        """Count bytes that are handed over now."""
 
 
 class BandwidthGate:
@@ -18,7 +31,7 @@ class BandwidthGate:
     Nothing is reserved ahead: a changed cap also applies to pieces that already wait.
     """
 
-    def __init__(self, capped: CappedController, clock: Clock, errors: CallbackErrors) -> None:
+    def __init__(self, capped: BytesCap, clock: Clock, errors: CallbackErrors) -> None:
         self._capped = capped
         self._clock = clock
         self._errors = errors

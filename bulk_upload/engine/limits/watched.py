@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from bulk_upload.core.events import AttemptStarted, EntrySettled, PlanMade
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.run.control import MESSAGE_BYTES_MAX, RunNumbers, UploadNow
@@ -14,10 +16,15 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import BodyNow, Event, Snapshot
+    from bulk_upload.core.run.control import AgentStatus, ControlStatus
 
 UPLOADS_BYTES_MAX = MESSAGE_BYTES_MAX // 2
 UPLOAD_BYTES = 200
 """One upload of an answer, without its path."""
+
+AGENTS_BYTES_MAX = MESSAGE_BYTES_MAX // 4
+AGENT_BYTES = 300
+"""One agent of an answer, without its name and the reason why it is gone."""
 
 
 class WatchedRun:
@@ -61,6 +68,21 @@ class WatchedRun:
             validated_bytes=snapshot.validated_bytes,
         )
 
+    def with_agents(self, status: ControlStatus, snapshot: Snapshot) -> ControlStatus:
+        """Return the state with the agents of the run, no more than an answer may hold."""
+        self._tally.agents.see(snapshot.agents)
+        found = self._tally.agents.all()
+        if not found:
+            return status
+        shown: list[AgentStatus] = []
+        left_bytes = AGENTS_BYTES_MAX
+        for one in found:
+            left_bytes -= AGENT_BYTES + 2 * len(f"{one.agent}{one.reason or ''}".encode())
+            if left_bytes < 0:
+                break
+            shown.append(one)
+        return replace(status, agents=tuple(shown), agents_left_out=len(found) - len(shown))
+
     def uploads(self, bodies: list[BodyNow], count: int) -> Iterator[UploadNow]:
         """Yield at most `count` requests in flight, the longest-running first, and no more than an answer may hold."""
         now = self._clock.monotonic()
@@ -79,6 +101,7 @@ class WatchedRun:
                 waiting=one.waiting,
                 reading=one.reading,
                 held=one.held,
+                agent=one.agent,
             )
 
     def _add(self, event: Event) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.limits.controller import Ticket
-    from bulk_upload.core.model import Outcome, SentBody
+    from bulk_upload.core.model import Fingerprint, Outcome, SentBody
     from bulk_upload.core.run.fault_scope import Judgement
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.sender import Sender, UploadReport
@@ -43,11 +43,13 @@ GOES_FIRST_ATTEMPTS = 3
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt whose request began, and when; `number` is that of its file at the sender."""
+    """An attempt whose request began, and when; `number` is that of its file at the sender. `agent` makes it, None for this
+    process."""
 
     attempt_id: int
     number: int
     began: Moment
+    agent: str | None
 
 
 class Attempts:
@@ -138,12 +140,17 @@ class Attempts:
 
     async def _get_ready(self, upload: Upload, ticket: Ticket) -> NotBegun | None:
         """Prepare the file and record the intent, where that is still to be done; None when the request may begin."""
-        prepared = upload.prepared or await self._prepare(upload)
-        if isinstance(prepared, NotBegun):
-            return prepared
-        if upload.attempt_id is None:
-            await self._intend(upload, prepared)
-        return None if await self.may_begin(ticket) else NotBegun()
+        while True:
+            prepared = await self._prepared(upload)
+            if isinstance(prepared, NotBegun):
+                return prepared
+            if upload.attempt_id is None:
+                await self._intend(upload, prepared)
+            if not await self.may_begin(ticket):
+                return NotBegun()
+            # Nothing is awaited from here to the request: its sender still has the file then.
+            if self._sender.holds(prepared.number):
+                return None
 
     async def may_begin(self, ticket: Ticket) -> bool:
         """Wait for the end of a pause that the server asked for meanwhile; return False when the run drains."""
@@ -151,8 +158,19 @@ class Attempts:
             await self._drain.sleep(pause_s)
         return not self._drain.begun
 
-    async def _prepare(self, upload: Upload) -> PreparedFile | NotBegun:
-        """Have the file prepared, unless the run drains first."""
+    async def _prepared(self, upload: Upload) -> PreparedFile | NotBegun:
+        """Return the file as its sender holds it; one that was lost before its request began is prepared anew."""
+        prepared = upload.prepared
+        if prepared is None:
+            return await self._prepare(upload, upload.fingerprint)
+        if self._sender.holds(prepared.number):
+            return prepared
+        upload.prepared = None
+        await self._sender.drop(prepared.number)
+        return await self._prepare(upload, prepared.fingerprint)
+
+    async def _prepare(self, upload: Upload, intended: Fingerprint) -> PreparedFile | NotBegun:
+        """Have the file prepared, unless the run drains first. `intended` is the version that an intent names."""
         entry = upload.planned.entry
         request = PrepareRequest(
             path=entry.path,
@@ -174,7 +192,7 @@ class Attempts:
         is_planned = (
             found.size == upload.fingerprint.size
             if upload.attempt_id is None
-            else found.same_but_ctime(upload.fingerprint)
+            else found.same_but_ctime(intended)
         )
         is_good = upload.checked is None or upload.checked.same_version(found)
         return prepared if is_planned and is_good else NotBegun(FileChanged(found))
@@ -189,6 +207,7 @@ class Attempts:
             at_utc_s=self._clock.utc_s(),
             sha256=prepared.sha256,
             clock_offset_s=self._clock_watch.offset_s(),
+            agent=prepared.agent,
         )
         # Shielded: an intent whose id is lost could not be marked as not sent.
         with anyio.CancelScope(shield=True):
@@ -225,6 +244,7 @@ class Attempts:
                 file_bytes=prepared.fingerprint.size,
                 was_absent=upload.was_absent,
                 bundle_id=bundle_id,
+                agent=prepared.agent,
             )
         )
         upload.was_absent = False
@@ -232,6 +252,7 @@ class Attempts:
             attempt_id=upload.attempt_id,
             number=prepared.number,
             began=moment(self._clock),
+            agent=prepared.agent,
         )
         upload.attempt_id = upload.prepared = None
         return request
@@ -290,6 +311,7 @@ class Attempts:
             at_utc_s=ended_utc_s,
             began_utc_s=request.began.utc_s,
             clock_offset_s=offset_s,
+            agent=request.agent,
         )
         concluding = self._ledger.conclude(over, reopen=judgement.reopen)
         return Made(

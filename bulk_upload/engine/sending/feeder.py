@@ -278,6 +278,7 @@ class Feeder:
                 at_utc_s=now,
                 sha256=None if upload.prepared is None else upload.prepared.sha256,
                 clock_offset_s=offset_s,
+                agent=None if upload.prepared is None else upload.prepared.agent,
             )
             for upload in uploads
         ]

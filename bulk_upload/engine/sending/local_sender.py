@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.doubt.content import ByteRange
-    from bulk_upload.core.events import BodyNow
+    from bulk_upload.core.events import AgentNow, BodyNow
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.ports import Reader, Transport
     from bulk_upload.core.run.sender import (
@@ -109,6 +109,10 @@ class LocalSender:
         finally:
             self.busy_count -= 1
 
+    def holds(self, number: int) -> bool:
+        """Whether a prepared file can still be sent."""
+        return number in self._held
+
     async def drop(self, number: int) -> None:
         """Release a prepared file that will not be sent."""
         held = self._held.pop(number, None)
@@ -173,6 +177,10 @@ class LocalSender:
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""
         return self._transport.bodies()
+
+    def agents(self) -> list[AgentNow]:
+        """Return none: this process sends by itself."""
+        return []
 
     def end_all(self, reason: str) -> None:
         """Abort every request in flight; each `send` returns with what is known of its body."""

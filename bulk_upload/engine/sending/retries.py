@@ -112,7 +112,7 @@ class Retries:
         is_free = (
             attempt.probe
             and isinstance(outcome, Unavailable | InDoubt)
-            and not _is_success(outcome)
+            and not (_is_success(outcome) or _is_agents(outcome))
             and self._stop_rules.tolerates_probe(outcome)
         )
         decision = self._decide(upload, outcome, is_free=is_free)
@@ -149,19 +149,21 @@ class Retries:
             )
             return EntryResult(Settle(), EntryState.REJECTED)
         upload.was_absent = resolution.reason == ABSENT
-        if not outcome.answered:
+        if not (outcome.answered or outcome.agent_lost):
             # A small body fits into the system's buffers: a server that closed on it looks like a lost answer.
             upload.ask_first = True
-        if not is_free:
+        # The server is not to blame for a lost agent, nor is the entry.
+        if not (is_free or outcome.agent_lost):
             upload.attempts_used += 1
         decision = self._policy.again(
             outcome.reason,
             attempts_used=upload.attempts_used,
-            budget_empty=self._stop_rules.budget.empty,
+            budget_empty=self._stop_rules.budget.empty and not outcome.agent_lost,
             jitter=self._clock.jitter(),
         )
         if isinstance(decision, TryAgain):
-            self._stop_rules.on_retry()
+            if not outcome.agent_lost:
+                self._stop_rules.on_retry()
         else:
             await self._leave(upload, decision.reason)
         return EntryResult(decision)
@@ -205,6 +207,11 @@ def _is_success(outcome: Unavailable | InDoubt) -> bool:
 def _delay_s(result: EntryResult | FileChanged) -> float:
     decision = result.decision if isinstance(result, EntryResult) else None
     return decision.delay_s if isinstance(decision, TryAgain) else 0.0
+
+
+def _is_agents(outcome: Unavailable | InDoubt) -> bool:
+    """Whether the agent was lost that made the request: no outage either."""
+    return isinstance(outcome, InDoubt) and outcome.agent_lost
 
 
 def _retry_in_s(decision: RetryDecision) -> float | None:

@@ -48,7 +48,7 @@ class ResultStream:
         self._utc_now = utc_now
         self._owned = False
         self._silent = False
-        self._attempts: dict[str, int] = {}
+        self._attempts: dict[str, AttemptStarted] = {}
 
     @classmethod
     def append_to(cls, path: str, utc_now: Callable[[], str], *, private: bool = False) -> Self:
@@ -91,11 +91,11 @@ class ResultStream:
         """Handle one event of the run."""
         match event:
             case AttemptStarted():
-                self._attempts[event.path] = event.attempt_no
+                self._attempts[event.path] = event
             case EntrySettled():
-                attempts = self._attempts.pop(event.path, 0)
+                last = self._attempts.pop(event.path, None)
                 if event.state.settled:
-                    self.write(self._row(event, attempts))
+                    self.write(self._row(event, last))
             case ReceiptWithdrawn():
                 self.write(self._withdrawn_row(event))
             case _:
@@ -105,8 +105,9 @@ class ResultStream:
         """Write one row."""
         self._put(self._line_of(row))
 
-    def _row(self, event: EntrySettled, attempts: int) -> ExportRow:
+    def _row(self, event: EntrySettled, last: AttemptStarted | None) -> ExportRow:
         receipt = event.receipt
+        attempts, agent = (0, None) if last is None else (last.attempt_no, last.agent)
         if receipt is None:
             return ExportRow(
                 path=event.path,
@@ -117,6 +118,7 @@ class ResultStream:
                 http_status=event.http_status,
                 reason=event.reason,
                 settled_utc=self._utc_now(),
+                agent=agent,
             )
         return ExportRow(
             path=event.path,
@@ -130,6 +132,7 @@ class ResultStream:
             http_status=event.http_status,
             reason=event.reason,
             settled_utc=receipt.settled_utc,
+            agent=agent,
         )
 
     def _withdrawn_row(self, event: ReceiptWithdrawn) -> ExportRow:

@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes
+from bulk_upload.core.run.control import AgentState
+from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, printable
+from bulk_upload.report.agents import agents_words, doing_words
 from bulk_upload.report.live.eta import whole_seconds
 from bulk_upload.report.live.marks import RETRIED, STATE_MARKS, STATE_WORDS, UNCHANGED, has_unicode
 
@@ -38,8 +40,17 @@ PATH_COLUMNS_MIN = 4
 WIDE_COLUMNS = 90
 """From here on, uploads have their sizes and longer bars."""
 
+AGENT_SHOWN_COLUMNS, UPLOAD_AGENT_COLUMNS_MAX = 100, 24
+"""From here on, uploads have the agents that send them."""
+
 MESSAGE_ROWS_SHARE = 4
 """At least a quarter of the terminal stays free for messages above the display."""
+
+AGENT_ROWS_SHARE = 6
+"""At most a sixth of the terminal is for agents."""
+
+AGENT_COLUMNS_MAX = 40
+DOING_COLUMNS = len("99 in flight")
 
 REST_STYLE = "grey37"
 SENT_STYLE = "cyan"
@@ -60,6 +71,11 @@ class Look(msgspec.Struct, frozen=True):
         if self.columns < NARROW_COLUMNS:
             return min(BAR_COLUMNS_MAX, max(BAR_COLUMNS_MIN, self.columns - BESIDE_BAR_COLUMNS + 20))
         return min(BAR_COLUMNS_MAX, max(BAR_COLUMNS_MIN, self.columns - BESIDE_BAR_COLUMNS))
+
+    @property
+    def agent_rows(self) -> int:
+        """Return how many lines agents may have: uploads need most of the rest."""
+        return max(1, self.rows // AGENT_ROWS_SHARE)
 
     def upload_rows(self, line_count: int) -> int:
         """Return how many uploads fit below `line_count` lines."""
@@ -95,7 +111,31 @@ def head_lines(reading: Reading, look: Look) -> list[RenderableType]:
         lines.append(_line(reading.traffic))
     if reading.validated:
         lines.append(_line(reading.validated))
+    lines += agent_lines(reading, look)
     return [*lines, _line(reading.why, style)]
+
+
+def agent_lines(reading: Reading, look: Look) -> list[Text]:
+    """Return how many agents there are, and a line for each at work, as far as they have room; none without agents."""
+    if not reading.agents:
+        return []
+    lines = [_line(agents_words(reading.agents, reading.agents_left_out))]
+    # Who needs a look comes first.
+    named = sorted(
+        (one for one in reading.agents if not one.is_gone), key=lambda one: one.state is AgentState.LIVE
+    )
+    room = look.agent_rows - 1
+    shown = named if len(named) <= room else named[: max(0, room - 1)]
+    name_columns = min(AGENT_COLUMNS_MAX, max((cell_len(printable(one.agent)) for one in shown), default=0))
+    for one in shown:
+        is_live = one.state is AgentState.LIVE
+        line = _line(f"  {path_cell(printable(one.agent), name_columns)}")
+        line.append(f"{doing_words(one):>{GAP_COLUMNS + DOING_COLUMNS}}", "" if is_live else HELD_STYLE)
+        line.append(f"  {human_bytes(one.wire_bytes):>8} sent  {one.accepted_count:,} accepted", "dim")
+        lines.append(line)
+    if shown and len(named) > len(shown):
+        lines.append(_line(f"  and {len(named) - len(shown):,} more", "dim"))
+    return lines
 
 
 def upload_lines(uploads: Sequence[UploadReading], more_count: int, look: Look) -> Iterator[RenderableType]:
@@ -110,6 +150,9 @@ def upload_lines(uploads: Sequence[UploadReading], more_count: int, look: Look) 
     taken = doing_columns + time_columns + 2 * GAP_COLUMNS
     taken += len("999.9 MB") + GAP_COLUMNS if is_wide else 0
     taken += 0 if is_narrow else bar_columns + GAP_COLUMNS
+    agents = [one.agent or "" for one in uploads] if look.columns >= AGENT_SHOWN_COLUMNS else []
+    agent_columns = min(UPLOAD_AGENT_COLUMNS_MAX, max(map(cell_len, agents), default=0))
+    taken += agent_columns + GAP_COLUMNS if agent_columns else 0
     path_columns = max(PATH_COLUMNS_MIN, look.columns - taken)
     gap = " " * GAP_COLUMNS
     # By hand: rich's tables take many times as long, four times a second and for each upload.
@@ -122,6 +165,8 @@ def upload_lines(uploads: Sequence[UploadReading], more_count: int, look: Look) 
             line.append_text(_upload_bar(one, look, bar_columns))
         line.append(f"{gap}{one.doing:<{doing_columns}}", HELD_STYLE if one.is_held else "dim")
         line.append(f"{gap}{time:>{time_columns}}", "dim")
+        if agent_columns:
+            line.append(f"{gap}{path_cell(one.agent or '', agent_columns)}", "dim")
         yield line
     if more_count > 0:
         yield _line(f"and {more_count:,} more", "dim")

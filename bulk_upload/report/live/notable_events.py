@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.events import (
+    AgentJoined,
+    AgentLeft,
+    AgentLost,
     AttemptEnded,
     AttemptStarted,
     ClockStepped,
@@ -25,6 +28,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.findings_by_rule import FindingsByRule
 from bulk_upload.core.text.printable import human_bytes, human_seconds, printable
 from bulk_upload.core.text.wording import clock_step_words
+from bulk_upload.report.agents import counted
 from bulk_upload.report.live.marks import STATE_WORDS
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 FAILURES_SHOWN_MAX = 10
 NOTICES_SHOWN_MAX = 10
 PATH_COLUMNS_MIN = 20
+
+AGENT_LOST = "agent lost"
 
 BY_SIGNAL = "received "
 """How the reason of a drain by a signal begins: what a signal does is said where it is received."""
@@ -68,6 +74,7 @@ class EventLines:
         self._notice_count = 0
         self._rules: set[str] = set()
         self._step_count = 0
+        self._agent_count = 0
         self._drain_reason: str | None = None
         self._wait_was_told = False
 
@@ -93,7 +100,7 @@ class EventLines:
             case Draining() if event.reason != self._drain_reason:
                 return self._drain(event)
             case _:
-                return ()
+                return self._agent(event)
 
     def _failure(self, event: EntrySettled | ReceiptWithdrawn) -> list[EventLine]:
         if event.state is EntryState.PENDING and self._drain_reason is not None:
@@ -140,11 +147,44 @@ class EventLines:
         path = None if event.path is None else printable(event.path)
         return [EventLine(head="note", text=printable(event.message), path=path)]
 
+    def _agent(self, event: Event) -> list[EventLine]:
+        """Return a line for each agent that is lost, and for the first that come and go."""
+        match event:
+            case AgentLost():
+                doubts = (
+                    f"{counted(event.dispatch_count, 'upload')} in flight in doubt, looked up at the server"
+                    if event.dispatch_count
+                    else "nothing was in flight"
+                )
+                line = EventLine(
+                    head=AGENT_LOST,
+                    text=f"{printable(event.agent)}: {printable(event.reason)}; {doubts}; {_at_work(event)}",
+                )
+                return [line]
+            case AgentJoined():
+                what = f"{printable(event.agent)}, {counted(event.cpu_count, 'processor')}"
+                line = EventLine(head="agent joined", text=f"{what}; {_at_work(event)}")
+            case AgentLeft():
+                what = f"{printable(event.agent)}: {printable(event.reason)}"
+                line = EventLine(head="agent left", text=f"{what}; {_at_work(event)}")
+            case _:
+                return []
+        self._agent_count += 1
+        if self._agent_count > NOTICES_SHOWN_MAX + 1:
+            return []
+        if self._agent_count > NOTICES_SHOWN_MAX:
+            return [EventLine(head="more agents", text="not shown from here on, unless they are lost")]
+        return [line]
+
     def _clock_step(self, event: ClockStepped) -> list[EventLine]:
         self._step_count += 1
         if self._step_count > NOTICES_SHOWN_MAX:
             return []
         return [EventLine(head="note", text=clock_step_words(event.step_s))]
+
+
+def _at_work(event: AgentJoined | AgentLeft | AgentLost) -> str:
+    return f"{counted(event.agent_count, 'agent')} at work now"
 
 
 def _plan(event: PlanMade) -> list[EventLine]:

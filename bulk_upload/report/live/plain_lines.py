@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.events import Event, Paused, Reconciling
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import printable
+from bulk_upload.report.agents import agents_words
 from bulk_upload.report.live.eta import whole_seconds
 from bulk_upload.report.live.marks import STATE_WORDS
 from bulk_upload.report.live.notable_events import EventLines
@@ -114,4 +115,6 @@ def _summary(reading: Reading) -> str:
         counts.append(f"{reading.retry_count:,} retried")
     if reading.validated:
         counts.append(reading.validated)
+    if reading.agents:
+        counts.append(agents_words(reading.agents, reading.agents_left_out))
     return f"progress: {moved}; {', '.join(counts)}; {reading.why}"

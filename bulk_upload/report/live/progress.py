@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from bulk_upload.core.events import BodyNow, Snapshot
+    from bulk_upload.core.run.control import AgentStatus
 
 RATE_FADE_S = 5.0
 ETA_FADE_S = 60.0
@@ -40,7 +41,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     made, both with retries. `wire_bytes` have left this process, `accepted_bytes` the server has acknowledged in
     this run. The run will take from `eta_s` to `eta_most_s` more seconds: at the recent rate and at the mean rate, the
     shorter first; None while unknown. While `draining` only what is in flight counts for them. `validated` says how far validation ahead of
-    the uploads is, and is empty while there is none. `why` is one line about what holds the run back, safe
+    the uploads is, and is empty while there is none. `agents` are those that send, or did, for the run, and
+    `agents_left_out` counts more of them. `why` is one line about what holds the run back, safe
     to show.
     """
 
@@ -71,6 +73,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     validated: str
     why: str
+    agents: tuple[AgentStatus, ...] = ()
+    agents_left_out: int = 0
 
     @property
     def share(self) -> float:
@@ -219,6 +223,7 @@ class Progress:
         moved_bytes = settled_bytes + snapshot.partial_bytes
         self._moved_bytes = max(self._moved_bytes, min(moved_bytes, left_bytes))
         self._sample(at, snapshot)
+        tally.agents.see(snapshot.agents)
         left_count = max(0, tally.entry_count - before_count - tally.settled_count)
         eta_s, eta_most_s = self._eta_s(at, left_count, left_bytes - self._moved_bytes, snapshot)
         planned_at = self._planned_at
@@ -252,6 +257,8 @@ class Progress:
             paused=_is_paused(snapshot),
             validated=self._validated(snapshot, at),
             why=self._why(snapshot, at, backing_off_count),
+            agents=tally.agents.all(),
+            agents_left_out=tally.agents.left_out_count,
         )
 
     def _sample(self, at: float, snapshot: Snapshot) -> None:

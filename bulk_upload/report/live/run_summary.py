@@ -14,6 +14,7 @@ from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.report.tally import EXAMPLES_MAX
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
 from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.report.agents import summary_lines
 from bulk_upload.report.live.verdict import (
     NO_DATA_COMMANDS,
     NONE_DROPPED,
@@ -240,7 +241,7 @@ def _happened(
         lines.append(f"Unchanged, not sent: {_entries(unchanged)}.")
     if before:
         lines.append(f"Accepted before: {_entries(before)}.")
-    return [*lines, *_effort(tally), *_limited(tally)]
+    return [*lines, *_effort(tally), *summary_lines(tally.agents.all()), *_limited(tally)]
 
 
 def _limited(tally: Tally) -> list[str]:

@@ -29,6 +29,7 @@ class UploadReading(msgspec.Struct, frozen=True, kw_only=True):
     """One upload, ready to be shown: `share` of its body was sent, None while no body is being sent.
 
     `is_held` says that it waits for something that is not its turn of work: a backoff, a pause, the bandwidth cap.
+    `agent` sends it, None for the process of the run.
     """
 
     path: str
@@ -37,6 +38,7 @@ class UploadReading(msgspec.Struct, frozen=True, kw_only=True):
     since_s: float
     file_bytes: int = 0
     is_held: bool = False
+    agent: str | None = None
 
 
 class _Upload(msgspec.Struct):
@@ -149,6 +151,7 @@ def _reading(path: str, upload: _Upload, body: BodyNow | None, at: float, *, pau
         share=share,
         since_s=at - upload.began_at,
         file_bytes=upload.file_bytes,
+        agent=None if body is None or body.agent is None else printable(body.agent),
         is_held=doing == HELD_BY_CAP or (not upload.in_flight and doing != "recording"),
     )
 

@@ -15,9 +15,10 @@ from rich.live import Live
 from rich.segment import ControlType, Segment
 from rich.text import Text
 
+from bulk_upload.core.model import EntryState
 from bulk_upload.report.live.frame import head_lines, look_of, upload_lines
 from bulk_upload.report.live.marks import STATE_MARKS, STATE_WORDS
-from bulk_upload.report.live.notable_events import EventLines
+from bulk_upload.report.live.notable_events import AGENT_LOST, EventLines
 from bulk_upload.report.live.progress import Progress
 from bulk_upload.report.live.slow_uploads import Uploads
 from bulk_upload.report.live.status_line import FREE_COLUMNS
@@ -43,6 +44,7 @@ FRAMES_KEPT = 8
 _NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.ENABLE_ALT_SCREEN,)])
 _WRAP = Segment("\x1b[?7h", None, [(ControlType.DISABLE_ALT_SCREEN,)])
 _HEAD_STYLES = {word: STATE_MARKS[state].style for state, word in STATE_WORDS.items()}
+_HEAD_STYLES[AGENT_LOST] = STATE_MARKS[EntryState.IN_DOUBT].style
 SUSPEND_S = 1.0
 """How long a frame that is being written may delay Ctrl-Z: a blocked terminal never finishes it."""
 

@@ -28,9 +28,13 @@ def verbose_line(event: Event, verbosity: int) -> str | None:
             return f"attempt {event.attempt_no}: {printable(event.path)}: {_words(event)} after {took}"
         case AttemptStarted() if verbosity > 1:
             size = human_bytes(event.file_bytes)
-            return f"attempt {event.attempt_no}: {printable(event.path)}: sending {size}"
+            return f"attempt {event.attempt_no}: {printable(event.path)}: sending {size}{_by(event.agent)}"
         case _:
             return None
+
+
+def _by(agent: str | None) -> str:
+    return "" if agent is None else f" by {printable(agent)}"
 
 
 def _words(event: AttemptEnded) -> str:

@@ -46,6 +46,18 @@ class RunFigures(msgspec.Struct):
     retry_count: int = 0
 
 
+class AgentFigures(msgspec.Struct):
+    """What one agent did; its first and last attempt are of the runs `first_run_id` and `last_run_id`."""
+
+    agent: str
+    first_run_id: int
+    last_run_id: int
+    attempt_count: int = 0
+    accepted_count: int = 0
+    accepted_bytes: int = 0
+    in_doubt_count: int = 0
+
+
 class AttemptCause(msgspec.Struct):
     """Attempts that ended in the same way for the same reason; `reason` is the first one that was met."""
 
@@ -91,6 +103,7 @@ class Figures:
         self.chance_words: dict[int, str | None] = {}
         """What each run said of refusals that did not depend on its load; the last word counts."""
         self.clock_steps: list[ClockStepFacts] = []
+        self.agents: dict[str, AgentFigures] = {}
         self.attempt_count = 0
         self.request_count = 0
         self.retry_count = 0
@@ -112,6 +125,8 @@ class Figures:
         if run is not None:
             run.attempt_count += 1
             run.retry_count += is_retry
+        if one.agent is not None:
+            self._add_agent(one, one.agent, outcome)
         start, end = _utc_s(one.began_utc or one.intent_utc), _utc_s(one.ended_utc)
         if outcome == ACCEPTED:
             self.sizes.add(one.size)
@@ -140,6 +155,17 @@ class Figures:
         for one in self.limit.by_bin:
             carried.append(one if one is not None or not carried else carried[-1])
         return carried
+
+    def _add_agent(self, one: AttemptFacts, agent: str, outcome: str) -> None:
+        found = self.agents.get(agent)
+        if found is None:
+            found = self.agents[agent] = AgentFigures(agent, one.run_id, one.run_id)
+        found.last_run_id = one.run_id
+        found.attempt_count += 1
+        found.in_doubt_count += outcome == IN_DOUBT
+        if outcome == ACCEPTED:
+            found.accepted_count += 1
+            found.accepted_bytes += one.size
 
     def _add_times(self, one: AttemptFacts, outcome: str, start: float, end: float) -> None:
         start_s, end_s = self.axis.place_s(start), self.axis.place_s(end)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bulk_upload.report.page.figures import Figures
 
 RUNS_SHOWN_MAX = 200
+AGENTS_SHOWN_MAX = 200
 BARS_MAX = 32
 CHANCE_RUNS_SHOWN_MAX = 5
 
@@ -158,6 +159,34 @@ def runs_section(figures: Figures) -> str:
         for one in figures.clock_steps
     )
     return f"<section><h2>Runs</h2>\n{cut}{table('Runs', heads, rows, kind='runs')}{steps}</section>\n"
+
+
+def agents_section(figures: Figures) -> str:
+    """Return one line per agent, those that sent most first; empty where the process of each run sent by itself."""
+    agents = sorted(figures.agents.values(), key=lambda one: -one.accepted_bytes)
+    if not agents:
+        return ""
+    most = max(1, agents[0].accepted_bytes)
+    rows = (
+        (
+            f'<span class="mono">{inert(one.agent)}</span>',
+            f"{one.first_run_id:,}"
+            + ("" if one.first_run_id == one.last_run_id else f" to {one.last_run_id:,}"),
+            f"{one.attempt_count:,}",
+            f"{one.accepted_count:,}",
+            inert(human_bytes(one.accepted_bytes)),
+            share_bar(one.accepted_bytes / most),
+            f"{one.in_doubt_count:,}",
+        )
+        for one in agents[:AGENTS_SHOWN_MAX]
+    )
+    heads = ("Agent", "#Run", "#Attempts", "#Accepted", "#Bytes", "", "#Answers lost")
+    cut = (
+        f"<p>The first {AGENTS_SHOWN_MAX:,} of {len(agents):,}.</p>\n"
+        if len(agents) > AGENTS_SHOWN_MAX
+        else ""
+    )
+    return f"<section><h2>Agents</h2>\n{cut}{table('Agents', heads, rows, kind='agents')}</section>\n"
 
 
 def _few_bins(spread: Distribution) -> Sequence[Bin]:

@@ -84,24 +84,27 @@
     name.scope = "row";
     const cell = element("td", "cell-share");
     cell.append(bar([["fill", 0]], "share"));
-    row.append(name, element("td", "number"), cell, element("td"), element("td", "number"));
+    row.append(name, element("td", "number"), cell, element("td"), element("td", "number"), element("td", "mono agent"));
     return row;
   };
   const write = (node, text) => {
     if (node.textContent !== text) node.textContent = text;
   };
-  const showUploads = (uploads) => {
+  const showUploads = (uploads, hasAgents) => {
+    by("uploads-agent").hidden = !hasAgents;
     const body = by("uploads-rows");
     while (body.rows.length > uploads.length) body.deleteRow(-1);
-    uploads.forEach(([path, size, sent, doing, since], at) => {
+    uploads.forEach(([path, size, sent, doing, since, agent], at) => {
       const row = body.rows[at] || body.appendChild(newUpload());
-      const [name, sizeCell, share, doingCell, sinceCell] = row.cells;
+      const [name, sizeCell, share, doingCell, sinceCell, agentCell] = row.cells;
       write(name, path);
       write(sizeCell, size);
       share.firstChild.style.visibility = sent === null ? "hidden" : "";
       if (sent !== null) share.querySelector(".fill").setAttribute("width", `${(100 * sent).toFixed(1)}%`);
       write(doingCell, doing);
       write(sinceCell, since);
+      write(agentCell, agent);
+      agentCell.hidden = !hasAgents;
     });
   };
 
@@ -153,7 +156,16 @@
       return row;
     }));
     by("uploads").hidden = !state.uploads.length;
-    showUploads(state.uploads);
+    showUploads(state.uploads, state.agents.length > 0);
+    by("agents").hidden = !state.agents.length;
+    write(by("agents-text"), state.agents_text);
+    fill("agents-rows", state.agents, (agents) => agents.map(([agent, now, doing, sent, accepted, fate]) => {
+      const row = element("tr");
+      const name = element("th", "mono", agent);
+      name.scope = "row";
+      row.append(name, element("td", `agent-${now}`, doing), element("td", "number", bytes(sent)), element("td", "number", count(accepted)), element("td", "", fate));
+      return row;
+    }));
     by("control").hidden = !state.may_change;
     by("pause").textContent = state.paused_by_hand ? "Resume" : "Pause";
     by("pause").dataset.paused = state.paused_by_hand;

@@ -66,9 +66,14 @@ def live_page() -> tuple[bytes, str]:
 <div class="wide" tabindex="0" role="region" aria-label="Entries that need attention"><table class="plain">
 <thead><tr><th scope="col">Path</th><th scope="col">State</th><th scope="col">Reason</th></tr></thead>
 <tbody id="failures-rows"></tbody></table></div></section>
+<section id="agents" hidden><h2>Agents</h2>
+<p id="agents-text"></p>
+<div class="wide" tabindex="0" role="region" aria-label="Agents"><table class="plain">
+<thead><tr><th scope="col">Agent</th><th scope="col">Doing</th><th scope="col" class="number">Sent</th><th scope="col" class="number">Accepted</th><th scope="col">What became of it</th></tr></thead>
+<tbody id="agents-rows"></tbody></table></div></section>
 <section id="uploads" hidden><h2>In flight</h2>
 <div class="wide" tabindex="0" role="region" aria-label="Uploads in flight"><table class="plain">
-<thead><tr><th scope="col">Path</th><th scope="col" class="number">Size</th><th scope="col">Sent</th><th scope="col">Doing</th><th scope="col" class="number">For</th></tr></thead>
+<thead><tr><th scope="col">Path</th><th scope="col" class="number">Size</th><th scope="col">Sent</th><th scope="col">Doing</th><th scope="col" class="number">For</th><th scope="col" id="uploads-agent" hidden>Agent</th></tr></thead>
 <tbody id="uploads-rows"></tbody></table></div></section>
 </main>
 <footer><p>Live. This page asks only the command that serves it.</p></footer>

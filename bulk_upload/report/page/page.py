@@ -15,6 +15,7 @@ from bulk_upload.core.report.tally import EXAMPLES_MAX, Cause
 from bulk_upload.core.run.failure_limit import CAUSES_MAX, kind_of
 from bulk_upload.report.page.embedded_rows import data_scripts
 from bulk_upload.report.page.history_sections import (
+    agents_section,
     attempts_section,
     distributions_section,
     limits_section,
@@ -139,6 +140,7 @@ def write_page(
             attempts_section(figures),
             rows_section("accepted", "Receipts", accepted_count, rows_max),
             limits_section(figures),
+            agents_section(figures),
             runs_section(figures),
             _foot(heading),
         ],

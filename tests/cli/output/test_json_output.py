@@ -20,6 +20,7 @@ from tests.cli.stage import KEY, environment, run_here
 from tests.docs import json_page
 
 PRINT_NO_DATA = {
+    "agent",
     "demo",
     "convert",
     "watch",

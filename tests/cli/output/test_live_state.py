@@ -36,7 +36,7 @@ def test_the_state_of_a_run_is_that_of_its_display(ledger: str) -> None:
             assert state["bytes"] == [140_000_000, 142_500_000, 200_000_000]
             assert ["accepted", "accepted", 90] in state["states"]
             assert sum(count for *_, count in state["states"]) == 200
-            assert state["uploads"] == [["shards/1.jsonl", "1.0 MB", 0.5, "sending", "1 min 05 s"]]
+            assert state["uploads"] == [["shards/1.jsonl", "1.0 MB", 0.5, "sending", "1 min 05 s", ""]]
             assert {name: value for name, value, _ in state["numbers"]}["Elapsed"] == "1 min 40 s"
             for _ in range(POINTS_MAX // 100):
                 run.moves(seconds=1.0)

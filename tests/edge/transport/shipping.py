@@ -71,7 +71,9 @@ def moved(reads: int) -> Any:
 @asynccontextmanager
 async def transport_to(url: str, **options: Any) -> AsyncIterator[Transport]:
     """Run a transport that talks to `url`; `options` are fields of TransportSettings or of Connection."""
-    ours = {name: options.pop(name) for name in ("read_key_again", "connection_limit") if name in options}
+    ours = {
+        name: options.pop(name) for name in ("read_key_again", "connection_limit", "fence") if name in options
+    }
     settings = TransportSettings(
         connection=Connection(endpoint=url, **{"profile": FLOW, **options}), api_key=Secret(KEY), **ours
     )

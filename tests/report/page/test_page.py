@@ -24,6 +24,7 @@ from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 from bulk_upload.report.page.charts import timeline_chart
 from bulk_upload.report.page.figures import figures_of
+from bulk_upload.report.page.history_sections import agents_section
 from bulk_upload.report.page.markup import embedded, inert
 from bulk_upload.report.page.page import JobHeading, causes_of, write_page
 from bulk_upload.report.page.status_sections import warnings_section
@@ -319,3 +320,26 @@ def test_a_clock_that_was_set_is_said() -> None:
     """Times in the charts before and after the step do not compare."""
     page = _page([_row("a")], [])
     assert "Run 1, 2026-06-18 09:30:00 UTC: this machine&#x27;s clock was set back by 20 s." in page
+
+
+def test_the_agents_of_a_job_are_listed_by_what_they_sent() -> None:
+    """With the runs that they were in, and how many answers were lost with them; a name is text, whatever it holds."""
+    attempts = [
+        AttemptFacts(1, 1, 10, AT, LATER, "accepted", agent="n1:7"),
+        AttemptFacts(1, 1, 90, AT, LATER, "accepted", agent="n2<b>:8"),
+        AttemptFacts(2, 1, 10, AT, LATER, "in_doubt", agent="n1:7"),
+        AttemptFacts(2, 1, 10, AT, LATER, "accepted"),
+    ]
+    runs = [RunFacts(number, "1.0", AT, LATER, 0, AT, LATER) for number in (1, 2)]
+    section = agents_section(figures_of(runs, attempts, []))
+    rows = re.findall(r"<tr>.*?</tr>", section, re.DOTALL)[1:]
+    cells = [re.sub(r"<[^>]+>", " ", row).split() for row in rows]
+    assert cells == [
+        ["n2&lt;b&gt;:8", "1", "1", "1", "90", "B", "0"],
+        ["n1:7", "1", "to", "2", "2", "1", "10", "B", "1"],
+    ]
+
+
+def test_a_job_without_agents_has_no_word_about_them() -> None:
+    """The page is what it was."""
+    assert _section(_page([_row("a")], []), "Agents") == ""

@@ -10,6 +10,7 @@ from bulk_upload.core.run.reconcile import Doubt
 from bulk_upload.core.run.resolve import OpenDoubt
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.ledger.reading import orphans
+from bulk_upload.edge.ledger.reading.orphans import ALIVE_EVERY_S
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,12 +28,13 @@ FROM deletions d JOIN entries e USING (entry_id) JOIN receipts r ON r.receipt_id
 WHERE d.outcome IS NULL AND e.state = 'in_doubt' AND e.receipt_id = d.receipt_id
 ORDER BY d.deletion_id
 """
-_IN_DOUBT = """
+_IN_DOUBT = f"""
 SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, coalesce(a.began_utc, a.intent_utc), a.ended_utc,
        a.answered, a.candidate_id, a.clock_offset_s, a.run_id,
        EXISTS (SELECT 1 FROM receipts r WHERE r.file_id = a.candidate_id AND r.attempt_id = a.attempt_id
-           AND r.withdrawn_utc IS NOT NULL)
-FROM attempts a JOIN entries e USING (entry_id)
+           AND r.withdrawn_utc IS NOT NULL),
+       CASE WHEN a.reason = '{orphans.REASON}' THEN runs.agents_ttl_s ELSE 0 END
+FROM attempts a JOIN entries e USING (entry_id) JOIN runs USING (run_id)
 WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id
 """
 _RUN = """
@@ -64,8 +66,12 @@ def attempts_in_doubt(
 
     doubts = []
     for row in connection.execute(_IN_DOUBT).fetchall():
+        offset_s, run_id, candidate_withdrawn, agents_ttl_s = row[9:]
         settle_s = settle_answered_s if row[7] else settle_lost_s
-        offset_s, run_id, candidate_withdrawn = row[9:]
+        ended_utc_s = utc_seconds(row[6]) or 0.0
+        # The agents of a run that died went on for a while: the attempt's end has that time in it, and it is waited even
+        # where nothing shows how much of it has passed.
+        going_on_s = agents_ttl_s + ALIVE_EVERY_S if agents_ttl_s else 0.0
         doubts.append(
             Doubt(
                 entry_id=row[0],
@@ -74,11 +80,11 @@ def attempts_in_doubt(
                 file_bytes=row[3],
                 purpose=row[4],
                 sent_at_utc_s=utc_seconds(row[5]) or 0.0,
-                settles_at_utc_s=(utc_seconds(row[6]) or 0.0) + settle_s,
+                settles_at_utc_s=ended_utc_s + settle_s,
                 candidate_id=row[8],
                 candidate_withdrawn=bool(candidate_withdrawn),
                 clock_offset_s=offset_of_run(run_id) if offset_s is None else offset_s,
-                settle_s=settle_s,
+                settle_s=settle_s + going_on_s,
                 clock_was_set=run(run_id)[1],
             )
         )

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from bulk_upload.edge.ledger.columns import FINGERPRINT
 
+ALIVE_EVERY_S = 5.0
+"""How often a run records that it is alive; after a crash, absence is believed only that much later."""
+
 REASON = "the run ended before the answer was recorded"
 
 

@@ -13,7 +13,7 @@ import msgspec
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.data_warnings import FileWarnings, KeptFinding
 from bulk_upload.core.report.export import ExportRow
-from bulk_upload.core.report.history import AttemptFacts, ClockStepFacts, LimitChange, RunFacts
+from bulk_upload.core.report.history import AgentFacts, AttemptFacts, ClockStepFacts, LimitChange, RunFacts
 from bulk_upload.edge.ledger.columns import to_path
 from bulk_upload.edge.ledger.file.identity import MAY_HAVE_SENT
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
@@ -21,6 +21,7 @@ from bulk_upload.edge.ledger.file.opening import open_for_reading
 from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.edge.ledger.owned_ids import LIVE
 from bulk_upload.edge.ledger.reading import orphans
+from bulk_upload.edge.ledger.reading.agents import AGENT, AGENTS, HAD_AGENTS, NO_AGENT
 from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
 from bulk_upload.edge.ledger.reading.receipts import FILES_RM
 
@@ -36,13 +37,13 @@ _IN_MANIFEST = "e.dropped_utc IS NULL"
 _ROWS = f"""
 SELECT e.path, e.purpose,
        CASE WHEN {_IN_MANIFEST} OR {orphans.STATE} <> 'accepted' THEN {orphans.STATE} ELSE '{DROPPED}' END, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
-       {orphans.ATTEMPT_COUNT}, {orphans.HTTP_STATUS}, {orphans.REASON_TEXT}, e.first_seen_utc, {orphans.SETTLED_UTC}
+       {orphans.ATTEMPT_COUNT}, {orphans.HTTP_STATUS}, {orphans.REASON_TEXT}, e.first_seen_utc, {orphans.SETTLED_UTC}, {{agent}}
 FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id AND {orphans.STATE} = 'accepted'
 """
 _OTHER_RECEIPTS = f"""
 SELECT e.path, r.purpose, CASE WHEN r.withdrawn_utc IS NULL THEN 'superseded' ELSE 'withdrawn' END, r.file_id,
        r.bytes, r.sha256, r.sent_name, 0, NULL, coalesce(r.withdrawn_reason, (SELECT 'deleted from the server by ' || CASE d.reason WHEN '{FILES_RM}' THEN d.reason ELSE 'undo' END FROM deletions d WHERE d.receipt_id = r.receipt_id
-       AND d.outcome IN ('deleted', 'gone'))), e.first_seen_utc, r.settled_utc
+       AND d.outcome IN ('deleted', 'gone'))), e.first_seen_utc, r.settled_utc, {{agent}}
 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
 ORDER BY r.receipt_id
@@ -61,7 +62,7 @@ SELECT run_id, version, started_utc, ended_utc, exit_status, NULL, NULL, receipt
 FROM runs ORDER BY run_id DESC LIMIT 1
 """
 _ATTEMPTS = """
-SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc,
+SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc, agent,
     bundle_id IS NULL OR bundle_id = attempt_id
 FROM attempts ORDER BY attempt_id
 """
@@ -210,16 +211,17 @@ class LedgerReader:
         a row for every other receipt follows: each id the server ever returned is then in exactly one row.
         """
         marks = ",".join("?" * len(states))
+        columns = {"attempts": self._attempts, "agent": self._agent_column()}
         yield from map(
             _export_row,
             self._select(
-                f"{_ROWS.format(attempts=self._attempts)} WHERE {orphans.STATE} IN ({marks})"
+                f"{_ROWS.format(**columns)} WHERE {orphans.STATE} IN ({marks})"
                 f" AND {_which(all_entries or all_receipts)} ORDER BY e.entry_id",
                 [one.value for one in states],
             ),
         )
         if all_receipts:
-            yield from map(_export_row, self._select(_OTHER_RECEIPTS.format(attempts=self._attempts)))
+            yield from map(_export_row, self._select(_OTHER_RECEIPTS.format(**columns)))
 
     def runs(self) -> Iterator[RunFacts]:
         """Yield every run, oldest first."""
@@ -240,6 +242,12 @@ class LedgerReader:
         """Yield every attempt, in the order of their intents."""
         return map(_attempt_facts, self._select(_ATTEMPTS))
 
+    def agents(self, run_id: int) -> list[AgentFacts]:
+        """Return what each agent of a run sent, by their names; none where the run sent by itself."""
+        if self._agent_column() == NO_AGENT:
+            return []
+        return [AgentFacts(agent, *map(int, counts)) for agent, *counts in self._select(AGENTS, (run_id,))]
+
     def data_warnings(self) -> Iterator[FileWarnings]:
         """Yield the files of the manifest with warnings about their content, as far as results were kept."""
         for path, count, findings in self._select(_DATA_WARNINGS):
@@ -259,12 +267,15 @@ class LedgerReader:
         """Yield every time that the machine's clock was set during a run, oldest first."""
         return map(ClockStepFacts._make, self._select(_CLOCK_STEPS))
 
-    def _select(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+    def _agent_column(self) -> str:
+        return AGENT if any(one for (one,) in self._select(HAD_AGENTS)) else NO_AGENT
+
+    def _select(self, sql: str, values: Sequence[str | int] = ()) -> Iterator[tuple[Any, ...]]:
         selected = self._read(sql, values)
         self._selected.add(selected)
         return selected
 
-    def _read(self, sql: str, values: Sequence[str]) -> Generator[tuple[Any, ...]]:
+    def _read(self, sql: str, values: Sequence[str | int]) -> Generator[tuple[Any, ...]]:
         try:
             yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:

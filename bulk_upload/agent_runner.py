@@ -1,0 +1,222 @@
+"""Runs one agent: what `bulk-upload agent`, the processes of `--processes` and a cluster's workers call."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.core.api.secret import Secret
+from bulk_upload.core.fleet.wire import bytes_text
+from bulk_upload.core.machine.shortage import naming_shortage
+from bulk_upload.core.manifest.paths import PathComplaint
+from bulk_upload.edge.clock import SystemClock
+from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.fleet import Dialer, boot_s
+from bulk_upload.edge.source_tree import SourceTree
+from bulk_upload.edge.transport import Transport, TransportSettings
+from bulk_upload.edge.validation import Workers, usable_processors
+from bulk_upload.engine.callback_errors import CallbackErrors
+from bulk_upload.engine.fleet.agent import Agent, AgentEnd, Identity, Serving
+from bulk_upload.engine.fleet.share_cap import ShareCap
+from bulk_upload.engine.limits.bandwidth import BandwidthGate
+from bulk_upload.engine.sending.local_sender import LocalSender
+from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
+from bulk_upload.errors import UsageError
+from bulk_upload.job_runner import READING_THREADS
+from bulk_upload.version import __version__
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable
+
+    from bulk_upload.core.api.pace import Fence
+    from bulk_upload.core.fleet.messages import AgentJob, FirstFile
+    from bulk_upload.core.run.source import ContentCheck
+
+PATIENCE_S = 900.0
+"""How long an agent looks for its coordinator, by default."""
+
+
+class AgentRunner:
+    """One agent. `run` it once; `leave` and `abandon` may come at any time.
+
+    Args:
+        url: the coordinator's, as it printed it.
+        secret: the run's token, or a ticket.
+        root: where the files lie on this machine, if elsewhere than on the coordinator's.
+        api_key: a key of its own; by default the coordinator's.
+        patience_s: how long the coordinator may be out of reach.
+        ca_file: PEM file of the authorities to trust for the coordinator's certificate.
+        tls: takes the place of `ca_file` where there is a context already.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        *,
+        root: str | None = None,
+        api_key: Secret | None = None,
+        patience_s: float = PATIENCE_S,
+        ca_file: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._root = root
+        self._api_key = api_key
+        self._transport: Transport | None = None
+        self._agent = Agent(
+            dialer=Dialer(url, secret, ca_file=ca_file, tls=tls),
+            identity=Identity(
+                version=__version__,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                cpu_count=usable_processors(),
+                has_key=api_key is not None,
+            ),
+            serving=self._serving,
+            now=boot_s,
+            patience_s=patience_s,
+        )
+
+    async def run(self) -> AgentEnd:
+        """Serve until the agent is dismissed or cannot go on; return why."""
+        with naming_shortage():
+            try:
+                return await self._agent.run()
+            except* UsageError as group:
+                # From within a task group.
+                raise _first(group) from None
+
+    def leave(self, reason: str) -> None:
+        """End once what is in flight has ended; said again, abort that."""
+        self._agent.leave(reason)
+
+    def abandon(self, reason: str) -> None:
+        """Drop all that is in flight at once: nobody is left who could take its reports."""
+        if self._transport is not None:
+            self._transport.cut_off(reason)
+
+    @asynccontextmanager
+    async def _serving(
+        self, job: AgentJob, fence: Fence, on_handed: Callable[[int], None]
+    ) -> AsyncIterator[Serving]:
+        """Hold what one session works with."""
+        tree = SourceTree(
+            self._root or bytes_text(job.root),
+            follow_symlinks=job.follow_symlinks,
+            allow_outside=job.allow_outside,
+        )
+        clock, errors, share = SystemClock(), CallbackErrors(), ShareCap()
+        gate = BandwidthGate(share, clock, errors)
+        reader = FileReader(
+            tree,
+            thread_count=READING_THREADS,
+            stuck_s=job.connection.stall_s,
+            hashing=job.hashing,
+            ignore_ctime=job.ignore_ctime,
+        )
+        workers = Workers(1)
+        transport = Transport(
+            TransportSettings(
+                connection=job.connection,
+                api_key=self._key(job),
+                connection_limit=job.connections_max,
+                user_agent=f"bulk-upload/{__version__}",
+                fence=fence,
+            ),
+            clock,
+        )
+
+        def pace(bytes_per_s: float | None) -> None:
+            share.change(clock.monotonic(), bytes_per_s)
+            gate.admit()
+
+        try:
+            async with transport.running():
+                self._transport = transport
+                sender = LocalSender(
+                    reader,
+                    transport,
+                    check_for=_checks(job, tree, workers),
+                    pace=gate,
+                    on_handed=on_handed,
+                )
+                yield Serving(
+                    sender=sender,
+                    pace=pace,
+                    cut_off=transport.cut_off,
+                    errors=errors,
+                    unlike=None if job.first_file is None else _unlike(tree, job.first_file),
+                )
+        finally:
+            self._transport = None
+            workers.close()
+            reader.close()
+
+    def _key(self, job: AgentJob) -> Secret:
+        if self._api_key is not None:
+            return self._api_key
+        if job.key is None:
+            raise AssertionError("the coordinator refuses an agent without a key")
+        return Secret(job.key)
+
+
+async def serve_agent(
+    url: str,
+    secret: str,
+    *,
+    root: str | None = None,
+    api_key: Secret | None = None,
+    patience_s: float = PATIENCE_S,
+    tls: ssl.SSLContext | None = None,
+) -> AgentEnd:
+    """Run one agent, see `AgentRunner`; when cancelled it drops all that is in flight.
+
+    For programs that have an event loop and start agents in it, as a cluster's workers do.
+    """
+    runner = AgentRunner(url, secret, root=root, api_key=api_key, patience_s=patience_s, tls=tls)
+    try:
+        return await runner.run()
+    except anyio.get_cancelled_exc_class():
+        runner.abandon("the agent was cancelled")
+        raise
+
+
+def _checks(job: AgentJob, tree: SourceTree, workers: Workers) -> Callable[[str, str], ContentCheck] | None:
+    if not job.checks:
+        return None
+    validator = FileValidator(
+        tree,
+        workers,
+        purposes={one.name: one for one in job.purposes},
+        choice=job.rules,
+        ignore_ctime=job.ignore_ctime,
+    )
+    return lambda path, purpose: validator.content_check(CheckTarget(path, purpose))
+
+
+def _unlike(tree: SourceTree, expected: FirstFile) -> str | None:
+    """Return how a file of the plan differs here from what the coordinator saw, None where it does not."""
+    path = bytes_text(expected.path)
+    found = tree.inspect(path)
+    if isinstance(found, PathComplaint):
+        return f"the files here are not those of the coordinator: {found.found}"
+    if (found.st_size, found.st_mtime_ns) == (expected.size, expected.mtime_ns):
+        return None
+    return (
+        f"the files here are not those of the coordinator: {tree.absolute(path)} has {found.st_size:,} bytes and the "
+        f"modification time {found.st_mtime_ns / 1e9:.3f}, there {expected.size:,} and {expected.mtime_ns / 1e9:.3f}"
+    )
+
+
+def _first(group: BaseExceptionGroup[UsageError]) -> UsageError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, UsageError):
+        raise AssertionError("the group was split by this type")
+    return error

@@ -1,0 +1,1 @@
+"""Commands about the agents of a run."""

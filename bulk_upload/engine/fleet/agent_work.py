@@ -1,0 +1,201 @@
+"""What an agent does in one session: it serves its coordinator's requests with a sender of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.core.fleet.messages import (
+    BodyState,
+    Cancel,
+    Dismiss,
+    Drop,
+    EndAll,
+    Ended,
+    FileFault,
+    Hash,
+    Hashed,
+    HeldFile,
+    Moved,
+    Pace,
+    Prepare,
+    Prepared,
+    Send,
+)
+from bulk_upload.core.fleet.wire import bytes_text, packed, packed_outcome
+from bulk_upload.core.model import NotSent, SentBody
+from bulk_upload.core.run.sender import PrepareRequest, UploadReport, UploadRequest
+from bulk_upload.core.run.source import SourceError, SourceGrew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+
+    from bulk_upload.core.fleet.messages import FromAgent, ToAgent
+    from bulk_upload.core.run.sender import PreparedFile, Sender
+
+
+class AgentWork:
+    """Acts on messages. Each request is a task of its own, and ends with one answer.
+
+    Args:
+        sender: reads the files and makes the requests.
+        is_open: whether the fence has not come.
+        pace: called with every share of the bandwidth cap.
+        post: sends an answer.
+        handed_bytes: returns how many bytes of bodies were handed over in this session.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        is_open: Callable[[], bool],
+        pace: Callable[[float | None], None],
+        post: Callable[[FromAgent], None],
+        handed_bytes: Callable[[], int],
+    ) -> None:
+        self._sender = sender
+        self._is_open = is_open
+        self._pace = pace
+        self._post = post
+        self._scopes: dict[int, anyio.CancelScope] = {}
+        self._said: Moved | None = None
+        self._handed_bytes = handed_bytes
+        self.dismissed: str | None = None
+        """Why the agent is no longer needed, None while it is."""
+
+    def say_moved(self) -> None:
+        """Report what moved since the last report, if anything did."""
+        if not self._scopes and (self._said is None or not self._said.bodies):
+            return
+        moved = Moved(
+            # The coordinator knows the paths; here they are the attempts.
+            bodies=tuple(
+                BodyState(
+                    attempt=int(one.path),
+                    body_bytes=one.body_bytes,
+                    left_bytes=one.left_bytes,
+                    waiting=one.waiting,
+                    reading=one.reading,
+                    held=one.held,
+                )
+                for one in self._sender.bodies()
+            ),
+            wire_bytes=self._sender.wire_bytes,
+            handed_bytes_total=self._handed_bytes(),
+        )
+        if moved != self._said:
+            self._said = moved
+            self._post(moved)
+
+    async def act(self, message: ToAgent, tasks: TaskGroup) -> None:
+        """Act on a message; what takes time is a task of `tasks`. A coroutine, so that only tasks can start tasks."""
+        match message:
+            case Send():
+                tasks.start_soon(self._send, message)
+            case Prepare():
+                tasks.start_soon(self._prepare, message)
+            case Hash():
+                tasks.start_soon(self._hash, message)
+            case Drop():
+                tasks.start_soon(self._sender.drop, message.handle)
+            case Cancel():
+                if (scope := self._scopes.get(message.attempt)) is not None:
+                    scope.cancel()
+            case Pace():
+                self._pace(message.bytes_per_s)
+            case EndAll():
+                self._sender.end_all(message.reason)
+            case Dismiss():
+                self.dismissed = message.reason
+
+    async def _prepare(self, wanted: Prepare) -> None:
+        requests = [
+            PrepareRequest(
+                path=bytes_text(one.path),
+                purpose=one.purpose,
+                planned_bytes=one.planned_bytes,
+                checks_content=one.checks_content,
+            )
+            for one in wanted.files
+        ]
+        found = await self._sender.prepare(requests)
+        self._post(Prepared(req=wanted.req, files=tuple(map(_held, found))))
+
+    async def _hash(self, wanted: Hash) -> None:
+        try:
+            sha256, fingerprint = await self._sender.sha256(
+                bytes_text(wanted.path), expected=wanted.expected, ranges=wanted.ranges
+            )
+        except SourceError as error:
+            self._post(Hashed(req=wanted.req, fault=_fault(error)))
+        else:
+            self._post(Hashed(req=wanted.req, sha256=sha256, fingerprint=fingerprint))
+
+    async def _send(self, dispatch: Send) -> None:
+        # Only before the fence: what comes later is nobody's.
+        if not self._is_open():
+            return
+        request = UploadRequest(
+            attempt_id=dispatch.attempt,
+            path=str(dispatch.attempt),
+            sent_name=bytes_text(dispatch.sent_name),
+            purpose=dispatch.purpose,
+            fields=dispatch.fields,
+            ask_first=dispatch.ask_first,
+        )
+        report: UploadReport | None = None
+        with anyio.CancelScope() as scope:
+            self._scopes[dispatch.attempt] = scope
+            try:
+                report = await self._sender.send(dispatch.handle, request)
+            finally:
+                del self._scopes[dispatch.attempt]
+        if report is None:
+            report = self._sender.cancelled(dispatch.attempt) or _not_begun(request)
+        self._post(self._ended(dispatch.attempt, report))
+
+    def _ended(self, attempt: int, report: UploadReport) -> Ended:
+        kind, outcome = packed_outcome(report.outcome)
+        return Ended(
+            attempt=attempt,
+            kind=kind,
+            outcome=outcome,
+            complete=report.sent.complete,
+            handed_bytes=report.sent.handed_bytes,
+            sha256=report.sent.sha256,
+            fingerprint=report.sent.fingerprint,
+            wire_bytes=self._sender.wire_bytes,
+            handed_bytes_total=self._handed_bytes(),
+        )
+
+
+def _not_begun(request: UploadRequest) -> UploadReport:
+    return UploadReport(
+        outcome=NotSent(reason="the run was cancelled"),
+        sent=SentBody(sent_name=request.sent_name, purpose=request.purpose, file_bytes=0, complete=False),
+    )
+
+
+def _held(found: PreparedFile | SourceError) -> HeldFile | FileFault:
+    if isinstance(found, SourceError):
+        return _fault(found)
+    return HeldFile(
+        handle=found.number,
+        fingerprint=found.fingerprint,
+        sha256=found.sha256,
+        report=None if found.report is None else packed(found.report),
+    )
+
+
+def _fault(error: SourceError) -> FileFault:
+    return FileFault(
+        reason=error.reason,
+        local_limit=error.local_limit,
+        transient=error.transient,
+        inaccessible=error.inaccessible,
+        grown=error.fingerprint if isinstance(error, SourceGrew) else None,
+    )

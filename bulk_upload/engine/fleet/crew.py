@@ -1,0 +1,376 @@
+"""The agents of a run: who joined, who is there, who is lost, and who may send how fast."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from bulk_upload.core.api.network import DIRECT
+from bulk_upload.core.events import AgentJoined, AgentLeft, AgentLost, Noticed
+from bulk_upload.core.fleet.messages import PROTOCOL, Dismiss, Pace, Refusal, Welcome
+from bulk_upload.core.fleet.session import CoordinatorSession, SessionState
+from bulk_upload.core.fleet.shares import Shares
+from bulk_upload.core.fleet.wire import unpacked_outcome
+from bulk_upload.core.model import Accepted
+from bulk_upload.core.run.fault_scope import Stop
+from bulk_upload.core.text.printable import human_seconds, printable
+from bulk_upload.edge.fleet import Admitted
+from bulk_upload.edge.ledger import ALIVE_EVERY_S, keep_candidate
+from bulk_upload.engine.fleet.member import Member
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from typing import Protocol
+
+    from bulk_upload.core.clock import Clock
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.fleet.messages import AgentJob, Ended, FromAgent, Hello
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.edge.fleet import Link
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.callback_errors import CallbackErrors
+    from bulk_upload.engine.conditions import Conditions
+    from bulk_upload.engine.limits.drain import Drain
+
+    class OnGone(Protocol):
+        """Called when an agent is gone, with the attempts that have no report."""
+
+        def __call__(self, member: Member, attempts: Collection[int], *, is_lost: bool) -> None: ...
+
+
+TICK_S = 0.25
+GATHER_S = 3.0
+"""How long after the first one the other agents of this machine may take to join before uploads begin without them."""
+
+NAME_CHARACTERS_MAX = 100
+
+
+class Crew:
+    """Admits agents, and notices when they are gone.
+
+    Args:
+        job: what each of them must know.
+        ttl_s: how long one lives without a sign of life.
+        bytes_per_s: returns the bandwidth cap that holds now, None for none.
+        patience_s: how long the run waits with work for an agent that is not there.
+        token: opens an agent's next connection.
+        expected_count: how many agents are about to join: nothing starts for a moment until they have, or the first one
+            would get all of a few large files.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: AgentJob,
+        ttl_s: float,
+        token: str,
+        expected_count: int = 0,
+        bytes_per_s: Callable[[], float | None],
+        patience_s: float,
+        ledger: Ledger[LedgerStore],
+        conditions: Conditions,
+        drain: Drain,
+        clock: Clock,
+        errors: CallbackErrors,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._job = job
+        self._ttl_s = ttl_s
+        self._token = token
+        self._expected_count = expected_count
+        self._first_joined_at: float | None = None
+        self._bytes_per_s = bytes_per_s
+        self._patience_s = patience_s
+        self._ledger = ledger
+        self._conditions = conditions
+        self._drain = drain
+        self._clock = clock
+        self._errors = errors
+        self._emit = emit
+        self._members: dict[str, Member] = {}
+        self._names: set[str] = set()
+        self._lost_attempts: dict[str, frozenset[int]] = {}
+        """The attempts that were in flight when a session was lost, by its name."""
+        self._shares: Shares[str] = Shares()
+        self._alive_at = float("-inf")
+        self._waiting_count = 0
+        self._nobody_since: float | None = None
+        self._is_over = False
+        self._act: Callable[[Member, FromAgent], None] | None = None
+        self._on_gone: OnGone | None = None
+
+    @property
+    def members(self) -> Collection[Member]:
+        """The agents that are neither lost nor dismissed."""
+        return self._members.values()
+
+    def serves(self, *, act: Callable[[Member, FromAgent], None], on_gone: OnGone) -> None:
+        """Have messages and losses taken by whoever uses the agents."""
+        self._act = act
+        self._on_gone = on_gone
+
+    def on_alive(self, at: float) -> None:
+        """Record that the ledger durably says that the run was alive at `at`.
+
+        After a crash absence counts from the last such time, so no beat is confirmed without one: no agent's fence is
+        later than what the ledger allows for.
+        """
+        self._alive_at = at
+        self._conditions.check()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Look for losses while the block runs; dismiss all agents after it."""
+        timer: asyncio.TimerHandle | None = None
+
+        def tick() -> None:
+            nonlocal timer
+            timer = asyncio.get_running_loop().call_later(TICK_S, self._errors.guarded(tick))
+            self._tick()
+
+        tick()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._is_over = True
+            for member in self._members.values():
+                member.post(Dismiss(reason="the run is over"))
+
+    async def taking_work(self, count: int) -> list[Member]:
+        """Return agents for so many files, the least busy first; wait while there is none. Empty once the run drains."""
+        self._waiting_count += 1
+        try:
+            await self._conditions.until(lambda: self._drain.begun or self._has_hands())
+        finally:
+            self._waiting_count -= 1
+        ready = sorted((one for one in self._members.values() if one.takes_work), key=lambda one: one.load)
+        return ready[:count]
+
+    async def on_hello(self, hello: Hello, link: Link, *, is_private: bool) -> Admitted | Refusal:
+        """Return the session of an agent, or why it gets none."""
+        if hello.protocol != PROTOCOL:
+            return Refusal(reason="it has another version of bulk-upload: install the same one everywhere")
+        if self._has_ended():
+            return Refusal(reason="the run is over")
+        if hello.resume is not None:
+            return await self._resumed(hello, hello.resume, link)
+        former = self._members.get(hello.former or "")
+        if former is not None:
+            self._lose(former, "it did not hear from the coordinator in time")
+        if hello.late and hello.former is not None:
+            await self._keep_late(hello.former, hello.late)
+        if not is_private and not hello.has_key:
+            reason = (
+                "it has no API key, and none is given to it over a connection that others may read: use "
+                "--agent-certificate, or give the agent a key file"
+            )
+            self._emit(Noticed(message=f"an agent on {printable(hello.host)} was refused: {reason}"))
+            return Refusal(reason=reason)
+        # A welcome confirms the hello as a beat.
+        await self._conditions.until(self._may_confirm)
+        if self._has_ended():
+            return Refusal(reason="the run is over")
+        member = self._joined(hello)
+        member.attach(link)
+        job = self._job if is_private else _public(self._job)
+        return Admitted(Welcome(session=member.key, ttl_s=self._ttl_s, job=job, token=self._token), member)
+
+    def on_error(self, error: Exception) -> None:
+        """End the run with an error of a connection."""
+        self._errors.take(error)
+
+    def leaves(self, member: Member, reason: str) -> None:
+        """Give an agent nothing new; it is dismissed once it has nothing in flight."""
+        member.session.leaving = True
+        self._emit(Noticed(message=f"the agent {member.name} leaves: {printable(reason)}"))
+        self.on_idle(member)
+
+    def on_idle(self, member: Member) -> None:
+        """Dismiss an agent that leaves and has nothing in flight."""
+        if member.session.leaving and not member.dispatches:
+            member.post(Dismiss(reason="it asked to leave"))
+            member.dismiss()
+            self._remove(member, SessionState.OVER)
+            self._emit(
+                AgentLeft(
+                    agent=member.name, host=member.host, reason="it left", agent_count=self._live_count()
+                )
+            )
+
+    def _has_hands(self) -> bool:
+        return not self._is_gathering() and any(one.takes_work for one in self._members.values())
+
+    def _is_gathering(self) -> bool:
+        """Whether agents are about to join that others should not be ahead of."""
+        if self._first_joined_at is None or not self._expected_count:
+            return False
+        if (
+            len(self._members) >= self._expected_count
+            or self._clock.monotonic() - self._first_joined_at >= GATHER_S
+        ):
+            # Once: an agent that is lost later is not waited for.
+            self._expected_count = 0
+        return self._expected_count > 0
+
+    def _has_ended(self) -> bool:
+        return self._is_over
+
+    def _live_count(self) -> int:
+        return len(self._members)
+
+    async def _resumed(self, hello: Hello, key: str, link: Link) -> Admitted | Refusal:
+        await self._conditions.until(self._may_confirm)
+        member = self._members.get(key)
+        if member is None or not member.resume(hello.seen):
+            return Refusal(reason="its session is over", final=False)
+        member.attach(link)
+        self._conditions.check()
+        seen = member.session.mailbox.seen
+        return Admitted(Welcome(session=key, ttl_s=self._ttl_s, seen=seen), member)
+
+    def _joined(self, hello: Hello) -> Member:
+        act = self._act
+        if act is None:
+            raise AssertionError("somebody uses the agents")
+        key = secrets.token_hex(16)
+        host = printable(hello.host)[:NAME_CHARACTERS_MAX]
+        member = Member(
+            key=key,
+            name=self._name(f"{host}:{hello.pid}"),
+            host=host,
+            pid=hello.pid,
+            session=CoordinatorSession(self._clock.monotonic(), ttl_s=self._ttl_s),
+            now=self._clock.monotonic,
+            may_confirm=self._may_confirm,
+            act=act,
+            on_lost=self._look,
+        )
+        self._members[key] = member
+        if self._first_joined_at is None:
+            self._first_joined_at = self._clock.monotonic()
+        self._shares.joined(key)
+        told = self._divide()
+        if key not in told:
+            self._pace(member, 0.0)
+        self._emit(
+            AgentJoined(
+                agent=member.name,
+                host=host,
+                pid=hello.pid,
+                cpu_count=hello.cpu_count,
+                agent_count=self._live_count(),
+            )
+        )
+        self._conditions.check()
+        return member
+
+    def _name(self, wanted: str) -> str:
+        """Return a name that no agent of this run had before."""
+        name, number = wanted, 1
+        while name in self._names:
+            number += 1
+            name = f"{wanted}/{number}"
+        self._names.add(name)
+        return name
+
+    async def _keep_late(self, session: str, late: tuple[Ended, ...]) -> None:
+        """Keep the ids in reports that came after the loss: they are no outcomes any more, and may be found true."""
+        attempts = self._lost_attempts.get(session, frozenset())
+        for ended in late:
+            if ended.attempt not in attempts:
+                continue
+            outcome = unpacked_outcome(ended.kind, ended.outcome)
+            if isinstance(outcome, Accepted):
+                await self._ledger.run(
+                    partial(keep_candidate, attempt_id=ended.attempt, file_id=outcome.file_id)
+                )
+
+    def _may_confirm(self) -> bool:
+        return self._clock.monotonic() - self._alive_at <= ALIVE_EVERY_S
+
+    def _tick(self) -> None:
+        self._look()
+        self._divide()
+        for member in self._members.values():
+            # A beat whose confirmation had to wait for the ledger.
+            member.wake()
+        self._wait_for_agents()
+        if self._expected_count:
+            self._conditions.check()
+
+    def _look(self) -> None:
+        now = self._clock.monotonic()
+        for member in tuple(self._members.values()):
+            if member.session.look(now):
+                self._lose(member, f"no sign of life for {human_seconds(self._ttl_s)}")
+
+    def _lose(self, member: Member, reason: str) -> None:
+        attempts = member.session.open_attempts
+        self._lost_attempts[member.key] = attempts
+        del self._members[member.key]
+        # Before the reports, which end the attempts.
+        self._emit(
+            AgentLost(
+                agent=member.name,
+                host=member.host,
+                reason=reason,
+                dispatch_count=len(attempts),
+                agent_count=self._live_count(),
+            )
+        )
+        member.dismiss()
+        self._remove(member, SessionState.LOST)
+
+    def _remove(self, member: Member, state: SessionState) -> None:
+        self._members.pop(member.key, None)
+        attempts = member.session.end(state)
+        self._shares.left(member.key)
+        if self._on_gone is not None:
+            self._on_gone(member, attempts, is_lost=state is SessionState.LOST)
+        self._divide()
+        self._conditions.check()
+
+    def _divide(self) -> set[str]:
+        """Tell agents their shares of the bandwidth cap; return whom."""
+        for member in self._members.values():
+            if member.pace_seq and member.session.mailbox.confirmed >= member.pace_seq:
+                member.pace_seq = 0
+                self._shares.confirmed(member.key)
+        demand = {key: len(one.dispatches) for key, one in self._members.items()}
+        told = self._shares.divide(self._bytes_per_s(), demand)
+        for key, rate in told.items():
+            self._pace(self._members[key], rate)
+        return set(told)
+
+    def _pace(self, member: Member, rate: float | None) -> None:
+        member.post(Pace(bytes_per_s=rate))
+        member.pace_seq = member.session.mailbox.posted
+
+    def _wait_for_agents(self) -> None:
+        if not self._waiting_count or self._has_hands():
+            self._nobody_since = None
+            return
+        now = self._clock.monotonic()
+        if self._nobody_since is None:
+            self._nobody_since = now
+        elif now - self._nobody_since >= self._patience_s:
+            self._drain.begin(
+                Stop(
+                    status=ExitStatus.UNFINISHED,
+                    reason=f"no agent was there for {human_seconds(self._patience_s)}",
+                    hint="start agents, or run the same command without them",
+                )
+            )
+
+
+def _public(job: AgentJob) -> AgentJob:
+    """Return a job without what others must not read: the key, and a proxy that may have a password."""
+    return replace(job, key=None, connection=replace(job.connection, network=DIRECT))

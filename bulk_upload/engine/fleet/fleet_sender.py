@@ -1,0 +1,397 @@
+"""The sender of a run with agents: it chooses who reads and sends, and knows what becomes of it when an agent is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bulk_upload.core.events import BodyNow
+from bulk_upload.core.fleet.mailbox import BrokenProtocol
+from bulk_upload.core.fleet.messages import (
+    Cancel,
+    Drop,
+    EndAll,
+    Ended,
+    FileFault,
+    Hash,
+    Hashed,
+    HeldFile,
+    Leaving,
+    Moved,
+    Prepare,
+    Prepared,
+    Send,
+    WantedFile,
+)
+from bulk_upload.core.fleet.wire import text_bytes, unpacked, unpacked_outcome
+from bulk_upload.core.model import InDoubt, NotSent, SentBody
+from bulk_upload.core.run.sender import PreparedFile, UploadReport
+from bulk_upload.core.run.source import SourceError, SourceGrew
+from bulk_upload.core.validation.report import FileReport
+from bulk_upload.engine.fleet.member import Dispatch, Held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
+
+    from bulk_upload.core.doubt.content import ByteRange
+    from bulk_upload.core.events import AgentNow
+    from bulk_upload.core.fleet.messages import FromAgent, ToAgent
+    from bulk_upload.core.model import Fingerprint, Outcome
+    from bulk_upload.core.run.sender import BundleReport, BundleRequest, PrepareRequest, UploadRequest
+    from bulk_upload.engine.fleet.crew import Crew
+    from bulk_upload.engine.fleet.member import Member
+
+    _Answer: TypeAlias = asyncio.Future[Prepared | Hashed | None]
+
+CANCELLED_S = 5.0
+"""How long a request whose task was cancelled may take to say what became of it, before it is in doubt."""
+
+
+class FleetSender:
+    """`Sender` with agents.
+
+    Args:
+        crew: the agents.
+        on_handed: called with the number of bytes of bodies that were handed over.
+        on_held: called when the bandwidth cap holds a body back.
+    """
+
+    def __init__(self, crew: Crew, *, on_handed: Callable[[int], None], on_held: Callable[[], None]) -> None:
+        self._crew = crew
+        self._on_handed = on_handed
+        self._on_held = on_held
+        self._held: dict[int, Held] = {}
+        self._cancelled: dict[int, UploadReport] = {}
+        self._numbers = itertools.count(1)
+        self._requests = itertools.count(1)
+        self._gone_bytes = 0
+        self.busy_count = 0
+        crew.serves(act=self._act, on_gone=self._gone)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of all bodies that left the agents, also of attempts that failed."""
+        return self._gone_bytes + sum(one.wire_bytes for one in self._crew.members)
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes of bodies in flight that left the agents."""
+        return sum(body.left_bytes for one in self._crew.members for body in one.bodies.values())
+
+    def agents(self) -> list[AgentNow]:
+        """Return the agents of the run now."""
+        return [one.state for one in self._crew.members]
+
+    def holds(self, number: int) -> bool:
+        """Whether a prepared file can be sent: its agent is there."""
+        held = self._held.get(number)
+        return held is not None and held.member.takes_work
+
+    async def prepare(self, requests: Sequence[PrepareRequest]) -> list[PreparedFile | SourceError]:
+        """Have agents get files ready, each a part of them; what a lost one had is asked of another."""
+        prepared: dict[int, PreparedFile | SourceError] = {}
+        asked: list[tuple[Member, list[int], _Answer]] = []
+        self.busy_count += 1
+        try:
+            while len(prepared) < len(requests):
+                left = [index for index in range(len(requests)) if index not in prepared]
+                members = await self._crew.taking_work(len(left))
+                if not members:
+                    nobody = SourceError("no agent is there to read it", transient=True)
+                    prepared |= dict.fromkeys(left, nobody)
+                    break
+                for place, member in enumerate(members):
+                    part = left[place :: len(members)]
+                    asked.append((member, part, self._ask_for(member, [requests[one] for one in part])))
+                while asked:
+                    member, part, answer = asked[0]
+                    found = await answer
+                    del asked[0]
+                    if isinstance(found, Prepared):
+                        prepared |= zip(part, self._keep(member, found), strict=True)
+            return [prepared[index] for index in range(len(requests))]
+        except BaseException:
+            self._let_go(prepared.values(), asked)
+            raise
+        finally:
+            self.busy_count -= 1
+
+    async def drop(self, number: int) -> None:
+        """Have a prepared file let go that will not be sent."""
+        self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        held = self._held.pop(number, None)
+        if held is not None:
+            held.member.held.discard(number)
+            held.member.post(Drop(handle=held.handle))
+
+    async def send(self, number: int, request: UploadRequest) -> UploadReport:
+        """Have the agent that holds a file send it in one request."""
+        held = self._held.pop(number, None)
+        if held is None or not held.member.takes_work:
+            # Nobody awaited anything since `holds`.
+            raise AssertionError("a file is sent that its agent does not hold")
+        member, attempt = held.member, request.attempt_id
+        member.held.discard(number)
+        report: asyncio.Future[UploadReport] = asyncio.get_running_loop().create_future()
+        member.session.dispatch(attempt)
+        member.dispatches[attempt] = Dispatch(held, request, report)
+        member.post(
+            Send(
+                attempt=attempt,
+                handle=held.handle,
+                sent_name=text_bytes(request.sent_name),
+                purpose=request.purpose,
+                fields=request.fields,
+                ask_first=request.ask_first,
+            )
+        )
+        self.busy_count += 1
+        try:
+            return await asyncio.shield(report)
+        except asyncio.CancelledError:
+            self._cancelled[attempt] = await self._cancel(member, attempt, report)
+            raise
+        finally:
+            self.busy_count -= 1
+
+    async def send_bundle(self, numbers: Sequence[int], request: BundleRequest) -> BundleReport:  # noqa: ARG002
+        """Agents send no bundles: a run with both is refused."""
+        raise AssertionError("a run with agents has no bundles")
+
+    def cancelled_bundle(self, attempt_id: int) -> BundleReport | None:  # noqa: ARG002
+        """Return None: there are no bundles."""
+        return None
+
+    def cancelled(self, attempt_id: int) -> UploadReport | None:
+        """Return, once, what is known of a request whose task was cancelled; None where none began."""
+        return self._cancelled.pop(attempt_id, None)
+
+    async def sha256(
+        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    ) -> tuple[str, Fingerprint]:
+        """Have an agent hash a file. Raises SourceError."""
+        self.busy_count += 1
+        try:
+            while True:
+                members = await self._crew.taking_work(1)
+                if not members:
+                    raise SourceError("no agent is there to read it", transient=True)
+                req = next(self._requests)
+                question = Hash(req=req, path=text_bytes(path), expected=expected, ranges=tuple(ranges))
+                found = await self._asked(members[0], req, question)
+                if not isinstance(found, Hashed):
+                    continue
+                if found.fault is not None or found.fingerprint is None:
+                    raise _source_error(found.fault or FileFault(reason="it was not hashed"))
+                return found.sha256, found.fingerprint
+        finally:
+            self.busy_count -= 1
+
+    def bodies(self) -> list[BodyNow]:
+        """Return the state of the requests in flight, in no order."""
+        return [
+            BodyNow(
+                path=dispatch.request.path,
+                body_bytes=body.body_bytes if body else dispatch.held.fingerprint.size,
+                left_bytes=body.left_bytes if body else 0,
+                waiting=body is None or body.waiting,
+                reading=body is not None and body.reading,
+                held=body is not None and body.held,
+                agent=member.name,
+            )
+            for member in self._crew.members
+            for attempt, dispatch in member.dispatches.items()
+            for body in (member.bodies.get(attempt),)
+        ]
+
+    def end_all(self, reason: str) -> None:
+        """Abort every request in flight; each `send` returns with what is known of it, at the latest with its agent's
+        loss."""
+        for member in self._crew.members:
+            member.post(EndAll(reason=reason))
+
+    def has_time_left(self, grace_s: float) -> bool:  # noqa: ARG002 - the agents have their own watchdogs
+        """Whether a request is in flight: its agent ends it in time, or is lost."""
+        return any(one.dispatches for one in self._crew.members)
+
+    def _let_go(
+        self, prepared: Iterable[PreparedFile | SourceError], asked: list[tuple[Member, list[int], _Answer]]
+    ) -> None:
+        """Have everything dropped that was prepared for a call that was cancelled."""
+        for file in prepared:
+            if isinstance(file, PreparedFile):
+                self._drop(file.number)
+        for member, _, answer in asked:
+            if (
+                not answer.cancel()
+                and not answer.cancelled()
+                and isinstance(found := answer.result(), Prepared)
+            ):
+                _drop_all(member, found)
+
+    def _ask_for(self, member: Member, requests: Iterable[PrepareRequest]) -> _Answer:
+        req = next(self._requests)
+        files = tuple(
+            WantedFile(
+                path=text_bytes(one.path),
+                purpose=one.purpose,
+                planned_bytes=one.planned_bytes,
+                checks_content=one.checks_content,
+            )
+            for one in requests
+        )
+        return self._asked(member, req, Prepare(req=req, files=files))
+
+    def _asked(self, member: Member, req: int, question: ToAgent) -> _Answer:
+        answer: _Answer = asyncio.get_running_loop().create_future()
+        member.waiting[req] = answer
+        member.post(question)
+        return answer
+
+    def _keep(self, member: Member, found: Prepared) -> list[PreparedFile | SourceError]:
+        kept: list[PreparedFile | SourceError] = []
+        for file in found.files:
+            if isinstance(file, FileFault):
+                kept.append(_source_error(file))
+                continue
+            number = next(self._numbers)
+            self._held[number] = Held(member, file.handle, file.fingerprint, file.sha256)
+            member.held.add(number)
+            kept.append(
+                PreparedFile(
+                    number=number,
+                    fingerprint=file.fingerprint,
+                    sha256=file.sha256,
+                    report=None if file.report is None else unpacked(file.report, FileReport),
+                    agent=member.name,
+                )
+            )
+        return kept
+
+    def _act(self, member: Member, message: FromAgent) -> None:
+        match message:
+            case Ended():
+                self._ended(member, message)
+            case Moved():
+                member.bodies = {one.attempt: one for one in message.bodies}
+                self._moved(member, message.wire_bytes, message.handed_bytes_total)
+                if any(one.held for one in message.bodies):
+                    self._on_held()
+            case Prepared() | Hashed():
+                self._answered(member, message)
+            case Leaving():
+                self._crew.leaves(member, message.reason)
+
+    def _answered(self, member: Member, message: Prepared | Hashed) -> None:
+        answer = member.waiting.pop(message.req, None)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+        elif isinstance(message, Prepared):
+            # Nobody waits any more.
+            _drop_all(member, message)
+
+    def _ended(self, member: Member, ended: Ended) -> None:
+        member.session.ended(ended.attempt)
+        dispatch = member.dispatches.pop(ended.attempt)
+        member.bodies.pop(ended.attempt, None)
+        self._moved(member, ended.wire_bytes, ended.handed_bytes_total)
+        try:
+            outcome = unpacked_outcome(ended.kind, ended.outcome)
+        except (ValueError, TypeError) as error:
+            raise BrokenProtocol(f"an outcome cannot be read: {error}") from error
+        sent = SentBody(
+            sent_name=dispatch.request.sent_name,
+            purpose=dispatch.request.purpose,
+            file_bytes=dispatch.held.fingerprint.size
+            if ended.fingerprint is None
+            else ended.fingerprint.size,
+            complete=ended.complete,
+            handed_bytes=ended.handed_bytes,
+            sha256=ended.sha256,
+            fingerprint=ended.fingerprint,
+        )
+        _report(dispatch, outcome, sent)
+        self._crew.on_idle(member)
+
+    def _moved(self, member: Member, wire_bytes: int, handed_bytes: int) -> None:
+        member.wire_bytes = wire_bytes
+        fresh_bytes = handed_bytes - member.handed_bytes
+        member.handed_bytes = handed_bytes
+        if fresh_bytes > 0:
+            self._on_handed(fresh_bytes)
+
+    def _gone(self, member: Member, attempts: Iterable[int], *, is_lost: bool) -> None:
+        """Record that an agent is gone. What a lost one had in flight is in doubt, what one that left had never began."""
+        self._gone_bytes += member.wire_bytes
+        for number in member.held:
+            self._held.pop(number, None)
+        member.held.clear()
+        member.bodies.clear()
+        for answer in member.waiting.values():
+            if not answer.done():
+                answer.set_result(None)
+        member.waiting.clear()
+        for attempt in attempts:
+            dispatch = member.dispatches.pop(attempt)
+            outcome: Outcome = NotSent(reason=f"the agent {member.name} left")
+            if is_lost:
+                reason = f"the agent {member.name}, which sent it, was lost"
+                outcome = InDoubt(reason=reason, answered=False, agent_lost=True)
+            _report(dispatch, outcome, _unknown_body(dispatch, complete=is_lost))
+
+    async def _cancel(
+        self, member: Member, attempt: int, report: asyncio.Future[UploadReport]
+    ) -> UploadReport:
+        """Have a request aborted; return what is known of it."""
+        member.post(Cancel(attempt=attempt))
+        with anyio.move_on_after(CANCELLED_S, shield=True):
+            return await asyncio.shield(report)
+        dispatch = member.dispatches.get(attempt)
+        if dispatch is None:
+            return report.result()
+        # Its report may still come, and is no outcome then.
+        reason = "the run was cancelled, and its agent does not answer"
+        return UploadReport(
+            outcome=InDoubt(reason=reason, answered=False, agent_lost=True),
+            sent=_unknown_body(dispatch, complete=True),
+        )
+
+
+def _drop_all(member: Member, prepared: Prepared) -> None:
+    for file in prepared.files:
+        if isinstance(file, HeldFile):
+            member.post(Drop(handle=file.handle))
+
+
+def _report(dispatch: Dispatch, outcome: Outcome, sent: SentBody) -> None:
+    if not dispatch.report.done():
+        dispatch.report.set_result(UploadReport(outcome=outcome, sent=sent))
+
+
+def _unknown_body(dispatch: Dispatch, *, complete: bool) -> SentBody:
+    """Return what a request may have sent of which nothing more is known."""
+    return SentBody(
+        sent_name=dispatch.request.sent_name,
+        purpose=dispatch.request.purpose,
+        file_bytes=dispatch.held.fingerprint.size,
+        complete=complete,
+        sha256=dispatch.held.sha256,
+        fingerprint=dispatch.held.fingerprint,
+    )
+
+
+def _source_error(fault: FileFault) -> SourceError:
+    if fault.grown is not None:
+        return SourceGrew(fault.grown)
+    return SourceError(
+        fault.reason,
+        local_limit=fault.local_limit,
+        transient=fault.transient,
+        inaccessible=fault.inaccessible,
+    )

@@ -1,0 +1,185 @@
+"""The agents of one job's run: what they are told, where they connect to, and who starts them."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from bulk_upload.core.events import Noticed
+from bulk_upload.core.fleet.messages import AgentJob, FirstFile
+from bulk_upload.core.fleet.settings import FleetAddress, FleetParts
+from bulk_upload.core.fleet.wire import text_bytes
+from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.run.plan import Step
+from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.edge.fleet import Access, AgentProcesses, AgentServer, tls_context
+from bulk_upload.edge.ledger import expect_agents
+from bulk_upload.edge.validation.surroundings import surroundings
+from bulk_upload.errors import UsageError
+from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from bulk_upload.core.api.connection import Connection
+    from bulk_upload.core.api.secret import Secret
+    from bulk_upload.core.events import Event
+    from bulk_upload.core.fleet.settings import FleetSettings
+    from bulk_upload.core.purposes import Purpose
+    from bulk_upload.core.run.job import Job
+    from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.settings import RunSettings
+    from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.fleet.crew import Crew
+    from bulk_upload.engine.planned_entries import PlannedEntries
+
+RESTARTS_MAX = 20
+"""How often agents on this machine are started again in one run: one that ends at once would be started for ever."""
+
+LOOPBACK = "127.0.0.1"
+
+
+class JobFleet:
+    """The agents of one run.
+
+    Args:
+        settings: where they come from; None where the run sends by itself.
+        emit: takes the events about them.
+    """
+
+    def __init__(self, settings: FleetSettings | None, emit: Callable[[Event], None]) -> None:
+        self._settings = settings
+        self._emit = emit
+        self._process_count = 0
+        self._key_variable: str | None = None
+        self._access = Access(None if settings is None else settings.token)
+        self._restarts_left = RESTARTS_MAX
+
+    async def parts(
+        self,
+        *,
+        connection: Connection,
+        api_key: Secret,
+        settings: RunSettings,
+        job: Job,
+        root: str,
+        purposes: Mapping[str, Purpose],
+        entries: PlannedEntries,
+        send_bytes: int,
+        ledger: Ledger[LedgerStore],
+    ) -> FleetParts | None:
+        """Return what a run must know of its agents, None where it has none; the ledger knows of them from now on."""
+        if self._settings is None:
+            return None
+        self._process_count = self._settings.processes
+        if self._settings.processes_for is not None:
+            self._process_count = self._settings.processes_for(send_bytes)
+        if not self._process_count and self._settings.listen is None:
+            return None
+        self._key_variable = connection.profile.key_variable
+        sent = await _looked_at(entries)
+        if sent.has_objects:
+            if self._settings.processes_for is not None and self._settings.listen is None:
+                return None
+            raise UsageError(
+                "agents read files only, and the plan has objects of a store",
+                hint="leave out the agents (--processes, --listen, --dask), or run files and objects apart",
+            )
+        await ledger.run(partial(expect_agents, ttl_s=self._settings.ttl_s))
+        agent_job = AgentJob(
+            connection=connection,
+            key=api_key.reveal(),
+            root=text_bytes(self._settings.agent_root or root),
+            follow_symlinks=job.follow_symlinks,
+            allow_outside=job.allow_outside,
+            ignore_ctime=job.ignore_ctime,
+            hashing=settings.hashing,
+            connections_max=settings.caps.capacity,
+            checks=settings.validate is not ValidateMode.OFF,
+            purposes=tuple(purposes.values()),
+            rules=settings.rules,
+            first_file=sent.first_file,
+        )
+        return FleetParts(
+            job=agent_job,
+            token=self._access.token,
+            ttl_s=self._settings.ttl_s,
+            expected_count=self._process_count,
+        )
+
+    @asynccontextmanager
+    async def at_work(self, crew: Crew | None) -> AsyncIterator[None]:
+        """Let agents join while the block runs, and start those of this machine. Raises UsageError."""
+        settings = self._settings
+        if settings is None or crew is None:
+            yield
+            return
+        async with AsyncExitStack() as stack:
+            if settings.listen is not None:
+                tls = settings.tls
+                if tls is None and settings.certificate is not None:
+                    tls = tls_context(settings.certificate, settings.certificate_key)
+                server = AgentServer(self._access, crew)
+                url = await stack.enter_async_context(server.listening(*settings.listen, tls=tls))
+                if settings.on_listening is not None:
+                    settings.on_listening(url)
+                if settings.recruit is not None:
+                    is_private = tls is not None or settings.listen[0] == LOOPBACK
+                    address = FleetAddress(
+                        url=url,
+                        issue_ticket=self._access.issue_ticket,
+                        key_variable=None if is_private else self._key_variable,
+                        note=lambda words: self._emit(Noticed(message=words)),
+                    )
+                    await stack.enter_async_context(settings.recruit(address))
+            if self._process_count:
+                server = AgentServer(self._access, crew)
+                url = await stack.enter_async_context(server.listening(LOOPBACK, 0))
+                processes = AgentProcesses(
+                    self._process_count,
+                    issue_ticket=self._access.issue_ticket,
+                    surroundings=surroundings(),
+                    on_ended=self._starts_again,
+                    on_unstarted=self._say_unstarted,
+                )
+                await stack.enter_async_context(processes.running(url))
+            yield
+
+    def _say_unstarted(self, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        self._emit(Noticed(message=f"the process of an agent could not be started: {reason}"))
+
+    def _starts_again(self, code: int) -> bool:
+        """Whether another agent takes the place of one that ended by itself."""
+        if code == ExitStatus.DONE:
+            # Dismissed: the run is over.
+            return False
+        self._restarts_left -= 1
+        words = f"signal {-code}" if code < 0 else f"exit code {code}"
+        what = "another one is started" if self._restarts_left > 0 else "no other one is started"
+        self._emit(Noticed(message=f"the process of an agent ended with {words}; {what}"))
+        return self._restarts_left > 0
+
+
+class _Sent(NamedTuple):
+    """What is to be sent: the first file, if any, and whether there are objects of stores."""
+
+    first_file: FirstFile | None
+    has_objects: bool
+
+
+async def _looked_at(entries: PlannedEntries) -> _Sent:
+    """Look through the plan for a file that agents must see as it is here, and for what they cannot read."""
+    first: FirstFile | None = None
+    async for page in entries.pages((Step.SEND, Step.COMPARE)):
+        for one in page:
+            if is_address(one.entry.path):
+                return _Sent(first, has_objects=True)
+            if first is None and one.fingerprint is not None:
+                first = FirstFile(
+                    path=text_bytes(one.entry.path),
+                    size=one.fingerprint.size,
+                    mtime_ns=one.fingerprint.mtime_ns,
+                )
+    return _Sent(first, has_objects=False)
