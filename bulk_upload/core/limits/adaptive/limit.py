@@ -15,7 +15,7 @@ from bulk_upload.core.limits.adaptive.runs import Finding, Runs
 from bulk_upload.core.limits.adaptive.slots import FIRST, Slots
 from bulk_upload.core.limits.adaptive.spacing import Spacing
 from bulk_upload.core.limits.adaptive.verdict import Verdict
-from bulk_upload.core.limits.controller import LearnedLimits, chance_words
+from bulk_upload.core.limits.controller import LearnedLimits, with_chance
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.signal import SignalKind
 from bulk_upload.core.text.printable import human_seconds
@@ -94,9 +94,8 @@ class AdaptiveLimit:
     @property
     def learned(self) -> LearnedLimits | None:
         """What a later run may begin with; None while nothing was accepted."""
-        if not self._passed.total:
-            return None
-        return LearnedLimits(limit=self._slots.best, rate_per_s=self._rate.good)
+        found = LearnedLimits(limit=self._slots.best, rate_per_s=self._rate.good)
+        return found if self._passed.total else None
 
     @property
     def chance_share(self) -> float | None:
@@ -190,9 +189,7 @@ class AdaptiveLimit:
         pause_s = self.pause_s(self._now)
         if pause_s > 0:
             words.append(f"waiting {human_seconds(pause_s)}")
-        said = f"{', '.join(words)}: {self._reason}"
-        share = self.chance_share
-        return said if share is None else f"{said}; {chance_words(share)}"
+        return with_chance(f"{', '.join(words)}: {self._reason}", self.chance_share)
 
     @property
     def _trip_s(self) -> float:
@@ -225,17 +222,15 @@ class AdaptiveLimit:
         if found is Finding.CHANCE:
             self._chance.contradicted()
             self._acquit_all(now)
-        if signal.retry_after_s and not self._chance.established:
-            self._runs.on_pause(signal.retry_after_s)
-            self._hold(now, signal.retry_after_s, signal.jitter, "the server asked to wait")
+        if signal.retry_after_s:
+            self._on_named(now, signal.retry_after_s, signal.jitter)
         if self._bad(now, ticket, quota=signal.kind is SignalKind.OVER_QUOTA):
             return
         if ticket.started_at <= self._burst_at:
             late = 0.0 < LATE * self._meter.cost.seconds < now - self._burst_at
             if self._burst_blames_slots and not (signal.retry_after_s and late):
-                slots = self._slots
-                self._moved(now, slots.on_refused_too(len(self._in_flight)))
-                self._verdict.on_ceiling(now, slots.ceiling, slots.tests_met)
+                self._moved(now, self._slots.on_refused_too(len(self._in_flight)))
+                self._verdict.on_ceiling(now, self._slots.ceiling, self._slots.tests_met)
             return
         regular = self._is_regular(now, ticket, found)
         alarmed = self._alarms(now, ticket, regular=regular)
@@ -265,6 +260,7 @@ class AdaptiveLimit:
 
     def _alarms(self, now: float, ticket: LoadedTicket, *, regular: bool = False) -> bool:
         """Return whether a refusal is more than chance."""
+        was_established = self._chance.established
         alarm = self._chance.on_bad(
             ticket.number,
             self._started_count,
@@ -275,6 +271,9 @@ class AdaptiveLimit:
             regular=regular or (ticket.beyond and self._rate.pacing is Pacing.HUNTING),
         )
         self._alarmed = self._alarmed or alarm
+        if was_established and not self._chance.established:
+            self._pause.resume()
+            self._wait_for_all(now, 0.0)
         self._acquit_all(now)
         return alarm
 
@@ -310,18 +309,23 @@ class AdaptiveLimit:
             return
         before_s = self._pause.wait_s(now, self._started_count)
         self._pause.allow(now, ticket.number, allowance)
-        after_s = self._pause.wait_s(now, self._started_count)
-        if after_s > 1.1 * before_s:
+        if self._pause.wait_s(now, self._started_count) > 1.1 * before_s:
             self._reason = "the server's quota is used up"
 
-    def _hold(self, now: float, wait_s: float, jitter: float, reason: str) -> None:
+    def _on_named(self, now: float, wait_s: float, jitter: float) -> None:
+        """Record a wait that the server named; all obey it unless chance is established."""
         before_s = self._pause.wait_s(now, self._started_count)
-        self._pause.hold(now, wait_s, jitter)
+        self._pause.on_named(now, wait_s, jitter)
+        if not self._chance.established:
+            self._runs.on_pause(wait_s)
+            self._wait_for_all(now, before_s)
+
+    def _wait_for_all(self, now: float, before_s: float) -> None:
         after_s = self._pause.wait_s(now, self._started_count)
         self._ramp.on_pause(now + after_s)
         self._passed.on_pause(now, after_s)
         if after_s > 1.1 * before_s:
-            self._reason = f"{reason}, waiting {human_seconds(after_s)}"
+            self._reason = f"the server asked to wait, waiting {human_seconds(after_s)}"
 
     def _breathe(self, now: float) -> None:
         """Wait for answers before more is sent: one round trip, doubled each time it does not help."""
@@ -334,21 +338,18 @@ class AdaptiveLimit:
         if self._breaker.bad_count == 0:
             self._limit_before = self._slots.limit
         was_open = self._breaker.open
+        oldest = next(iter(self._in_flight.values()), now)
         opened = self._breaker.on_bad(
             now,
             ticket.number,
             ticket.started_at,
             started_count=self._started_count,
-            older_moves=self._older_moves(now),
+            older_moves=oldest < self._breaker.bad_since and now - self._bytes_at < MOVING_S,
         )
         if opened:
             self._quota_outage = quota
             self._reason = "nothing gets through: probing with one upload at a time"
         return was_open or opened
-
-    def _older_moves(self, now: float) -> bool:
-        oldest = next(iter(self._in_flight.values()), now)
-        return oldest < self._breaker.bad_since and now - self._bytes_at < MOVING_S
 
     def _come_back(self, now: float, outage_began_at: float) -> None:
         self._reason = f"the server is back after {human_seconds(now - outage_began_at)}"
