@@ -248,6 +248,9 @@ class _NoPause(Pause):
     def hold(self, now: float, wait_s: float, jitter: float = 0.0) -> None:
         pass
 
+    def on_named(self, now: float, wait_s: float, jitter: float = 0.0) -> None:
+        pass
+
     def allow(self, now: float, number: int, allowance: RateLimitInfo) -> None:
         pass
 

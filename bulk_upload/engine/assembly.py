@@ -26,7 +26,7 @@ from bulk_upload.engine.limits.monitor import LimitWatch
 from bulk_upload.engine.limits.occupancy import Occupancy
 from bulk_upload.engine.limits.slots import SlotPool
 from bulk_upload.engine.limits.stop_rules import StopRules
-from bulk_upload.engine.limits.twins import TwinGate
+from bulk_upload.engine.limits.twins import TwinGate, TwinKey
 from bulk_upload.engine.limits.watched import WatchedRun
 from bulk_upload.engine.run import Run
 from bulk_upload.engine.sending.attempt import Attempts
@@ -178,6 +178,7 @@ def assemble(
         away_s=lambda: settings.patience_s if stop_rules.knows_server else 0.0,
         wait_s_max=settings.patience_s,
     )
+    twins = TwinGate(drain)
     reconciler = Reconciler(
         files_api=files_api,
         api_retry=api_retry,
@@ -188,6 +189,7 @@ def assemble(
         emit=emit,
         waits=waits,
         habits=habits,
+        on_withdrawn=lambda held: twins.bar(TwinKey.of(held.sent_name, held.file_bytes, held.purpose)),
     )
     comparer = Comparer(
         files_api=files_api,
@@ -225,7 +227,6 @@ def assemble(
         waits=waits,
     )
 
-    twins = TwinGate(drain)
     retries = Retries(
         attempts=attempts,
         settler=settler,

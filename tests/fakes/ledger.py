@@ -154,6 +154,14 @@ class LedgerFile:
         )
         return [Move(path.decode(), EntryState(old), EntryState(new), run) for path, old, new, run in rows]
 
+    def taken_back(self) -> set[tuple[str, int]]:
+        """Return the paths whose receipts a run withdrew or questioned, each with that run."""
+        rows = self.connection.execute(
+            "SELECT path, run_id FROM decisions JOIN entries USING (entry_id)"
+            " WHERE decision LIKE 'withdrew %' OR decision LIKE 'questioned %'"
+        )
+        return {(path.decode(), run) for path, run in rows}
+
     def run_count(self) -> int:
         """Return how many runs there were."""
         return self._count("SELECT count(*) FROM runs")

@@ -40,6 +40,11 @@ def chance_words(share: float) -> str:
     return f"{100 * share:.2g}{_CHANCE}"
 
 
+def with_chance(said: str, share: float | None) -> str:
+    """Return an explanation with these words at its end, if there are such refusals."""
+    return said if share is None else f"{said}; {chance_words(share)}"
+
+
 def chance_words_in(reason: str) -> str | None:
     """Return these words where a recorded reason has them."""
     found = _CHANCE_WORDS.search(reason)

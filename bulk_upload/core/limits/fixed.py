@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.limits.adaptive.chance import Chance
 from bulk_upload.core.limits.adaptive.runs import Finding, Runs
 from bulk_upload.core.limits.adaptive.spacing import Spacing
-from bulk_upload.core.limits.controller import Ticket, chance_words
+from bulk_upload.core.limits.controller import Ticket, with_chance
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.signal import SignalKind
 
@@ -25,7 +25,7 @@ class SpacedTicket(Ticket, frozen=True, kw_only=True):
 class FixedLimit:
     """A controller that keeps the limit it was given, and obeys the server's pauses.
 
-    A wait that the server names holds every start, until refusals were seen not to depend on the load. Without a name
+    A wait that the server names holds every start, unless refusals were seen not to depend on the load. Without a name
     only the refused file waits, unless refusals come too close together for chance: then all wait, twice as long each
     time until something is accepted.
     """
@@ -101,9 +101,7 @@ class FixedLimit:
 
     def explain(self) -> str:
         """Return the limit and that it was set by hand, and what share is refused by chance."""
-        share = self.chance_share
-        said = f"{self._limit} in flight, as set"
-        return said if share is None else f"{said}; {chance_words(share)}"
+        return with_chance(f"{self._limit} in flight, as set", self.chance_share)
 
     def _on_refused(self, now: float, ticket: Ticket, signal: Signal) -> None:
         found = self._runs.on_refused(ticket.number, ticket.started_at, ticket.level)
@@ -121,13 +119,17 @@ class FixedLimit:
         self._acquit(now)
         if alarm:
             self._persists, self._persists_since = True, now
-        if signal.retry_after_s and not self._chance.established:
-            self._runs.on_pause(signal.retry_after_s)
-        elif not self._persists:
+            self._pause.resume()
+        named_s = signal.retry_after_s
+        if named_s and self._chance.established:
+            self._pause.on_named(now, named_s, signal.jitter)
             return
-        self._pause.on_refusal(
-            now, started_at=ticket.started_at, retry_after_s=signal.retry_after_s, jitter=signal.jitter
-        )
+        if named_s:
+            self._runs.on_pause(named_s)
+        if named_s or self._persists:
+            self._pause.on_refusal(
+                now, started_at=ticket.started_at, retry_after_s=named_s, jitter=signal.jitter
+            )
 
     def _acquit(self, now: float) -> None:
         """End a pause once refusals were seen not to depend on the load."""

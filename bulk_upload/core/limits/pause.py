@@ -19,11 +19,14 @@ class Pause:
     """When starts are allowed again. Times are monotonic seconds; `jitter` is a fresh random number in [0, 1).
 
     Three things pause: a wait that the server named, or the default one of a refusal without it; a quota that is used
-    up; and a rest of about one round trip after a burst of refusals. A pause is only ever made longer.
+    up; and a rest of about one round trip after a burst of refusals. A pause is only ever made longer, except that
+    `end` suspends it, and `resume` lets what is left of the named waits bind every start again.
     """
 
     def __init__(self) -> None:
         self._until = float("-inf")
+        self._named_until = float("-inf")
+        self._named_binds_all = True
         self._refused_at = float("-inf")
         self._unnamed_s = UNNAMED_S_FIRST
         self._newest = 0
@@ -34,9 +37,19 @@ class Pause:
         """Stop all starts for `wait_s`, and up to 5 % more so that many clients do not return together."""
         self._until = max(self._until, now + min(WAIT_S_MAX, wait_s) * (1 + 0.05 * jitter))
 
+    def on_named(self, now: float, wait_s: float, jitter: float = 0.0) -> None:
+        """Record a wait that the server named; it stops all starts, unless `end` was called after the last `resume`."""
+        self._named_until = max(self._named_until, now + min(WAIT_S_MAX, wait_s) * (1 + 0.05 * jitter))
+
     def end(self, now: float) -> None:
         """End the pause that refusals made: they were seen to bind only the requests they refused."""
         self._until = min(self._until, now)
+        self._named_binds_all = False
+
+    def resume(self) -> None:
+        """Let named waits stop all starts again, also those that the server named meanwhile and that are not over: what
+        was seen does not hold any more."""
+        self._named_binds_all = True
 
     def on_refusal(
         self, now: float, *, started_at: float, retry_after_s: float | None, jitter: float
@@ -47,7 +60,7 @@ class Pause:
         requests that started before the latest refusal that counted belong to the same burst and change nothing.
         """
         if retry_after_s:
-            self.hold(now, retry_after_s, jitter)
+            self.on_named(now, retry_after_s, jitter)
             self._refused_at = now
         elif started_at > self._refused_at:
             self._until = max(self._until, now + self._unnamed_s * (0.5 + 0.5 * jitter))
@@ -76,7 +89,7 @@ class Pause:
 
         The count matters only where `allow` is called.
         """
-        until = self._until
+        until = max(self._until, self._named_until) if self._named_binds_all else self._until
         if started_count >= self._last_allowed:
             until = max(until, self._reset_at)
         return max(0.0, until - now)

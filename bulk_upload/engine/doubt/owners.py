@@ -41,7 +41,8 @@ class Owners:
     """Compares what the server shows of an id with what the uploads sent that claim it.
 
     A receipt that rests on an answer alone is withdrawn where the server shows its file as another's, and questioned where
-    its id came with an answer to another entry, too: its entry is then in doubt, like the other one.
+    its id came with an answer to another entry, too: its entry is then in doubt, like the other one. `on_withdrawn` is called
+    with such a receipt once that is recorded.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class Owners:
         clock: Clock,
         emit: Callable[[Event], None],
         habits: ServerHabits,
+        on_withdrawn: Callable[[HeldReceipt], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._habits = habits
+        self._on_withdrawn = on_withdrawn
         self._withdrawals = Withdrawals(ledger=ledger, clock=clock, emit=emit, decided_by=BY_RECONCILIATION)
 
     async def claims(self, file_ids: Iterable[str]) -> dict[str, Claim]:
@@ -84,6 +87,7 @@ class Owners:
         held = await self._held(file_id)
         if held is not None:
             await self._withdrawals.as_shared(held)
+            self._on_withdrawn(held)
 
     async def sent_other_contents(self, attempt_ids: Collection[int]) -> bool:
         """Whether it is known that no two of some attempts sent the same bytes."""
@@ -148,6 +152,7 @@ class Owners:
             held = None if may_be_respelt else await self._held(one.file_id)
             if held is not None:
                 await self._withdrawals.as_anothers(held, "its list names another entry's")
+                self._on_withdrawn(held)
                 del claimed[one.file_id]
         return disputed
 

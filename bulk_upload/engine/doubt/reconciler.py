@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import ListedFile
     from bulk_upload.core.run.ports import FilesApi, Ledger
     from bulk_upload.core.run.reconcile import Doubt, Reconciliation
+    from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
@@ -77,7 +78,7 @@ class Reconciler:
     """Resolves attempts in doubt from the server's list. It holds no slot.
 
     `api_retry` repeats questions that get no answer, and listings that cannot be used. `habits` is what the run learns
-    of the server from its answers.
+    of the server from its answers. `on_withdrawn` is called with each receipt that was taken back: its entry is in doubt.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Reconciler:
         emit: Callable[[Event], None],
         waits: Waits | None = None,
         habits: ServerHabits | None = None,
+        on_withdrawn: Callable[[HeldReceipt], None] = lambda _: None,
     ) -> None:
         self._files_api = files_api
         self._api_retry = api_retry
@@ -104,7 +106,9 @@ class Reconciler:
         self._asked = asyncio.Event()
         self._waits = waits or Waits()
         self.habits = habits or ServerHabits(profile.purposes)
-        self.owners = Owners(ledger=ledger, clock=clock, emit=emit, habits=self.habits)
+        self.owners = Owners(
+            ledger=ledger, clock=clock, emit=emit, habits=self.habits, on_withdrawn=on_withdrawn
+        )
         self._compared: list[Doubt] = []
         self.others: list[ListedFile] = []
         """Files of other names in the latest list, the newest first: what else is stored at this time."""

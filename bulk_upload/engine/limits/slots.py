@@ -50,7 +50,7 @@ class SlotPool:
         self._waiting: deque[asyncio.Future[Ticket | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._rejected_at = float("-inf")
+        self._bad_at = float("-inf")
         self.in_flight = 0
         self._unrecorded = 0
 
@@ -138,7 +138,7 @@ class SlotPool:
 
         A probe is what an outage's pause waits for, so it does not wait itself.
         """
-        return self.pause_s if not ticket.probe and ticket.started_at <= self._rejected_at else 0.0
+        return self.pause_s if not ticket.probe and ticket.started_at <= self._bad_at else 0.0
 
     def handed(self, count: int) -> None:
         """Report to the controller that bytes left."""
@@ -173,8 +173,10 @@ class SlotPool:
         elif signal.kind is SignalKind.LOCAL_LIMIT:
             self._local.on_short(self.in_flight)
         elif signal.is_refusal:
-            self._rejected_at = now
+            self._bad_at = now
             signal = signal.with_jitter(self._clock.jitter())
+        elif signal.kind is SignalKind.FAILED:
+            self._bad_at = now
         self._controller.on_end(now, ticket, signal)
         self._pump()
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from bulk_upload.core.limits.adaptive.runs import Finding, Runs
+from bulk_upload.core.limits.fixed import FixedLimit
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.limits.signal import Signal, SignalKind
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bulk_upload.core.limits.controller import Controller
+
 STEP_S = 0.01
+ACCEPTED = Signal(kind=SignalKind.ACCEPTED, file_bytes=1)
+
+
+def _refused(wait_s: float | None) -> Signal:
+    return Signal(kind=SignalKind.OVER_QUOTA, retry_after_s=wait_s)
+
+
+def _by_chance(controller: Controller) -> bool:
+    return controller.chance_share is not None
 
 
 def _findings(counts: list[int], *, level: int = 4, refused_level: int = 4) -> list[Finding]:
@@ -61,12 +80,9 @@ def test_refuted_waits_bind_only_the_refused() -> None:
     for count in (12, 60):
         for _ in range(count):
             now += STEP_S
-            ticket = controller.on_start(now)
-            controller.on_end(now + 0.005, ticket, Signal(kind=SignalKind.ACCEPTED, file_bytes=1))
+            controller.on_end(now + 0.005, controller.on_start(now), ACCEPTED)
         now += STEP_S
-        refused = Signal(kind=SignalKind.OVER_QUOTA, retry_after_s=1.0)
-        ticket = controller.on_start(now)
-        controller.on_end(now + 0.005, ticket, refused)
+        controller.on_end(now + 0.005, controller.on_start(now), _refused(1.0))
         if count == 12:
             assert controller.pause_s(now + 0.005) >= 1.0
             now += 1.0
@@ -82,3 +98,42 @@ def test_an_ended_pause_is_over() -> None:
     assert pause.wait_s(4.0) == 0.0
     pause.hold(5.0, 2.0)
     assert pause.wait_s(5.0) == 2.0
+
+
+def test_named_waits_bind_all_again_once_nothing_shows_that_they_need_not() -> None:
+    """A wait that was named while only the refused waited stops all for what is left of it, the longest of them."""
+    pause = Pause()
+    pause.on_named(0.0, 60.0)
+    pause.end(1.0)
+    pause.on_named(2.0, 30.0)
+    assert pause.wait_s(2.0) == 0.0
+    pause.resume()
+    assert pause.wait_s(2.0) == 58.0
+    assert pause.wait_s(60.0) == 0.0
+
+
+@pytest.mark.parametrize("make", [AdaptiveLimit, lambda: FixedLimit(8)], ids=["adaptive", "fixed"])
+@pytest.mark.parametrize("alarm_names_s", [None, 1.0], ids=["no-wait", "a-wait"])
+def test_an_alarm_lets_named_waits_bind_all_again(
+    make: Callable[[], Controller], alarm_names_s: float | None
+) -> None:
+    """Refusals that were seen not to depend on the load, and then do: every wait that is not over holds all starts."""
+    controller, now = make(), 0.0
+    for count in (12, 60):
+        for _ in range(count):
+            now += STEP_S
+            controller.on_end(now + 0.005, controller.on_start(now), ACCEPTED)
+        now += STEP_S
+        controller.on_end(now + 0.005, controller.on_start(now), _refused(1.0))
+        now += 1.0
+    assert _by_chance(controller)
+    named_until = now + 30.0
+    controller.on_end(now, controller.on_start(now), _refused(30.0))
+    assert controller.pause_s(now) == 0.0
+    now += 2.0
+    for ticket in [controller.on_start(now) for _ in range(12)]:
+        if _by_chance(controller):
+            controller.on_end(now, ticket, _refused(alarm_names_s))
+    assert not _by_chance(controller)
+    assert controller.pause_s(now) == pytest.approx(named_until - now)
+    assert controller.next_delay(named_until) < 10.0

@@ -360,3 +360,22 @@ def test_the_contents_of_twins_tell_them_apart(size: int) -> None:
     ran = world.run()
     assert status_of(ran) is (ExitStatus.DONE if size else ExitStatus.IN_DOUBT)
     assert (copies(world), wrong_receipts(world)) == ([], [])
+
+
+def test_no_twin_starts_beside_an_entry_whose_receipt_is_taken_back() -> None:
+    """Its id came with an answer to a twin: both are in doubt, and the other twins are not sent in this run."""
+    world = World()
+    world.add("t/0/a.jsonl", 0)
+    world.run()
+    world.now += 100
+    for number in (1, 2, 3):
+        world.add(f"t/{number}/a.jsonl", 0)
+    world.server.script("a.jsonl", Fate.OTHER_ID)
+    ran = world.run(RunSettings(concurrency=1))
+    assert any(isinstance(event, ReceiptWithdrawn) for _, event in ran.told.events)
+    assert ran.scene.violations == []
+    assert len(ran.told.started()) == 1
+    world.now += 100
+    world.run()
+    assert set(world.run().scene.world.states().values()) == {EntryState.ACCEPTED}
+    assert copies(world) == []

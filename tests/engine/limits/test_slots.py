@@ -15,6 +15,7 @@ from bulk_upload.core.model import (
     RateLimitInfo,
     Rejected,
     Throttled,
+    Unavailable,
 )
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.conditions import Conditions
@@ -246,6 +247,24 @@ async def test_a_pause_counts_only_for_tickets_that_are_older() -> None:
     assert 10.0 <= slots.pause_since_s(old) <= 10.5
     young = await _ticket(slots)
     assert slots.pause_since_s(young) == slots.pause_since_s(old) == 0
+
+
+class PausingController(FixedLimit):
+    """A fixed limit that pauses five seconds whenever something fails."""
+
+    def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
+        """Pause."""
+        self._pause.hold(now, 5.0)
+        super().on_end(now, ticket, signal)
+
+
+@on_virtual_time
+async def test_a_pause_that_a_failure_makes_is_for_tickets_handed_out_before() -> None:
+    """What is about to be sent waits, too: a failure may show that the waits which the server named bind all again."""
+    slots = _slots(2, PausingController(2))
+    old = await _ticket(slots)
+    _over(slots, await _ticket(slots), Unavailable(reason="the connection was lost"))
+    assert slots.pause_since_s(old) == 5.0
 
 
 @on_virtual_time

@@ -128,11 +128,8 @@ class AdaptiveLimit(Parts):
         if found is Finding.CHANCE:
             self._chance.contradicted()
             self._acquit_all(now)
-        if signal.retry_after_s and not self._chance.established:
-            if signal.retry_after_s >= self._trip_s:
-                # After less the server's bucket is as it was: what is on its way fills the wait.
-                self._runs.on_pause(signal.retry_after_s)
-            self._hold(now, signal.retry_after_s, signal.jitter, "the server asked to wait")
+        if signal.retry_after_s:
+            self._on_named(now, signal.retry_after_s, signal.jitter)
         if self._bad(now, ticket, quota=signal.kind is SignalKind.OVER_QUOTA):
             return
         if self._burst.includes(ticket.started_at):
@@ -211,6 +208,7 @@ class AdaptiveLimit(Parts):
 
     def _alarms(self, now: float, ticket: LoadedTicket, *, regular: bool = False) -> bool:
         """Return whether a refusal is more than chance."""
+        was_established = self._chance.established
         alarm = self._chance.on_bad(
             ticket.number,
             self._load.started_count,
@@ -222,6 +220,9 @@ class AdaptiveLimit(Parts):
             regular=regular or (ticket.beyond and self._rate.pacing is Pacing.HUNTING),
         )
         self._alarmed = self._alarmed or alarm
+        if was_established and not self._chance.established:
+            self._pause.resume()
+            self._wait_for_all(now, 0.0)
         self._acquit_all(now)
         return alarm
 
@@ -263,14 +264,24 @@ class AdaptiveLimit(Parts):
         if after_s > 1.1 * before_s:
             self._reason = "the server's quota is used up"
 
-    def _hold(self, now: float, wait_s: float, jitter: float, reason: str) -> None:
+    def _on_named(self, now: float, wait_s: float, jitter: float) -> None:
+        """Record a wait that the server named; all obey it unless chance is established."""
         before_s = self._pause.wait_s(now, self._load.started_count)
-        self._pause.hold(now, wait_s, jitter)
+        self._pause.on_named(now, wait_s, jitter)
+        if self._chance.established:
+            return
+        self._pause.resume()
+        if wait_s >= self._trip_s:
+            # After less the server's bucket is as it was: what is on its way fills the wait.
+            self._runs.on_pause(wait_s)
+        self._wait_for_all(now, before_s)
+
+    def _wait_for_all(self, now: float, before_s: float) -> None:
         after_s = self._pause.wait_s(now, self._load.started_count)
         self._ramp.on_pause(now + after_s)
         self._passed.on_pause(now, after_s)
         if after_s > 1.1 * before_s:
-            self._reason = f"{reason}, waiting {human_seconds(after_s)}"
+            self._reason = f"the server asked to wait, waiting {human_seconds(after_s)}"
 
     def _breathe(self, now: float) -> None:
         """Wait for answers before more is sent: one round trip, doubled each time it does not help."""

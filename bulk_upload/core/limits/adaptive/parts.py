@@ -15,7 +15,7 @@ from bulk_upload.core.limits.adaptive.runs import Runs
 from bulk_upload.core.limits.adaptive.slots import FIRST, Slots
 from bulk_upload.core.limits.adaptive.spacing import Spacing
 from bulk_upload.core.limits.adaptive.verdict import Verdict
-from bulk_upload.core.limits.controller import LearnedLimits, chance_words
+from bulk_upload.core.limits.controller import LearnedLimits, with_chance
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.core.text.printable import human_seconds
 
@@ -98,9 +98,7 @@ class Parts:
         pause_s = self.pause_s(self._now)
         if pause_s > 0:
             words.append(f"waiting {human_seconds(pause_s)}")
-        said = f"{', '.join(words)}: {self._reason}"
-        share = self.chance_share
-        return said if share is None else f"{said}; {chance_words(share)}"
+        return with_chance(f"{', '.join(words)}: {self._reason}", self.chance_share)
 
     @property
     def _trip_s(self) -> float:
