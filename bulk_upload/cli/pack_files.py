@@ -11,6 +11,7 @@ import msgspec
 from bulk_upload.cli.output.json_output import put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
+from bulk_upload.cli.unpack_files import require_folder_here
 from bulk_upload.cli.validate_source import source_of
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
@@ -59,6 +60,7 @@ class PackRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 async def pack_and_report(request: PackRequest) -> int:
     """Pack and return the exit code. Raises UsageError, ManifestInvalid."""
+    require_folder_here(request.output)
     files = request.files
     if request.size < 1:
         raise UsageError("a pack of no bytes holds nothing", hint="give a size such as --size 256MB")

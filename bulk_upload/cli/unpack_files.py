@@ -10,6 +10,7 @@ from bulk_upload.cli.output.json_output import put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
 from bulk_upload.core.manifest.paths import PathComplaint, relative_path
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.report.json_shapes import UnpackedDifference
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import many
@@ -31,6 +32,8 @@ class UnpackRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def unpack_and_report(request: UnpackRequest) -> int:
     """Unpack and return the exit code. Raises UsageError."""
+    if request.output is not None:
+        require_folder_here(request.output)
     members = read_member_list(PackFolder(request.folder).member_list)
     if request.output is not None:
         _require_inside(request.output, [one.path for one in members])
@@ -46,21 +49,38 @@ def unpack_and_report(request: UnpackRequest) -> int:
 
     reader = PackReader(request.folder, target=request.output, private=request.private, on_bytes=on_bytes)
     failed: set[str] = set()
+    unreadable: set[str] = set()
     with command_progress_shown(progress, quiet=request.quiet):
         for name, error in reader.read(members):
             failed.add(name)
+            if isinstance(error, OSError):
+                unreadable.add(name)
             detail = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
             if request.as_json:
                 put_json(UnpackedDifference(name=name, detail=detail))
             else:
                 put(f"{printable(name)}: {printable(detail)}\n")
     if failed:
-        tell(f"{many(len(failed), 'file')} did not come back as packed")
+        packs = failed.intersection(one.pack for one in members)
+        # Of a pack that cannot be read no file comes back.
+        files = sum(one.path in failed or one.pack in unreadable for one in members)
+        counted = [many(files, "file")] * (files > 0) + [many(len(packs), "pack")] * bool(packs)
+        tell(f"{' and '.join(counted)} did not come back as packed")
         return ExitStatus.SOME_FAILED
     if not request.quiet:
         done = "proven" if request.output is None else f"written to {printable(request.output)}"
         tell(f"{many(len(members), 'file')}, {human_bytes(byte_count)}: {done}, byte for byte")
     return ExitStatus.DONE
+
+
+def require_folder_here(output: str) -> None:
+    """Raise UsageError where the address of objects stands in the place of a folder: a folder of that name would be
+    made here, and be taken for the store."""
+    if is_address(output):
+        raise UsageError(
+            "-o is the address of objects, and files are written on this machine only",
+            hint="name a folder with -o; the store's own tools copy it",
+        )
 
 
 def _require_inside(target: str, paths: list[str]) -> None:

@@ -22,7 +22,7 @@ from bulk_upload.core.manifest.paths import is_beneath
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import LINE_BYTES_MAX, ManifestRules
 from bulk_upload.core.model import Entry
-from bulk_upload.core.objects.address import is_prefix
+from bulk_upload.core.objects.address import is_prefix, prefix_stem
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.run.job import folder_ledger_paths, ledger_path
 from bulk_upload.core.text.printable import printable
@@ -216,8 +216,9 @@ def ledger_path_of(job: Job, connection: Connection) -> str:
         raise UsageError("entries have no place for their ledger by themselves", hint="pass ledger=FILE")
     if is_prefix(name):
         # Where the objects lie no ledger can be: it is in the current folder, named after bucket and prefix.
-        stem = name.partition("://")[2].strip("/").replace("/", "-")
-        return ledger_path(job, connection, manifest=os.path.abspath(f"{stem}.list"), folder=name)
+        return ledger_path(
+            job, connection, manifest=os.path.abspath(f"{prefix_stem(name)}.list"), folder=name
+        )
     if job.ledger is None and _is_folder(name):
         return folder_ledger_path(job, connection)
     if job.ledger is None and comes_by_stream(name):

@@ -59,7 +59,10 @@ _HINT = (
 
 
 def _stands_for_a_ledger(path: str) -> bool:
-    """Whether a path is a folder's, or can only be a manifest's, which may be gone while its ledger is there."""
+    """Whether a path is a folder's, or can only be a manifest's, which may be gone while its ledger is there; or the
+    address of a prefix that has a ledger here."""
+    if "://" in path:
+        return any(_ledgers_of(path))
     if os.path.isdir(path):
         return True
     if os.path.splitext(path)[1].lower() not in _MANIFEST_SUFFIXES:
@@ -74,8 +77,18 @@ def _stands_for_a_ledger(path: str) -> bool:
 
 
 def _ledgers_of(path: str) -> Iterator[str]:
-    """Yield the ledgers of a manifest or a folder, for any endpoint: beside it, in a folder, and in the ledger folder."""
-    if os.path.isdir(path):
+    """Yield the ledgers of a manifest or a folder, for any endpoint: beside it, in a folder, and in the ledger folder.
+
+    That of a prefix is in the current folder, as `job_ledger_path` names it.
+    """
+    if "://" in path:
+        from bulk_upload.core.objects.address import is_prefix, prefix_stem  # noqa: PLC0415 - help must not wait for it
+
+        if not is_prefix(path):
+            return
+        home, name = path, prefix_stem(path)
+        yield from _named("", name)
+    elif os.path.isdir(path):
         real = os.path.realpath(path)
         home, name = os.path.split(real)
         # `.` and `..` have no name of their own.

@@ -85,6 +85,11 @@ def is_prefix(path: str) -> bool:
     return scheme_of(path) in STORES
 
 
+def prefix_stem(prefix: str) -> str:
+    """Return what the ledger of a prefix is named after: its bucket and its keys, as one part of a path."""
+    return prefix.partition("://")[2].strip("/").replace("/", "-")
+
+
 def scheme_of(path: str) -> str | None:
     """Return the scheme of an address in lower case, None for a path."""
     found = _ADDRESS.match(path) if "://" in path else None

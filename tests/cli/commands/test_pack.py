@@ -476,3 +476,26 @@ def test_the_export_never_maps_to_another_content(place: Path, store: Sandbox) -
     assert ended.status == 0
     both = run_here("ledger", "export", "packed/manifest.jsonl", "--members", "packed/members.jsonl", "--all")
     assert both.status == 2
+
+
+def test_what_did_not_come_back_is_counted_in_files_and_packs(place: Path) -> None:
+    """All files of a pack that is gone are missing, and one damaged file is one."""
+    write({"a.jsonl": TEXT % "a", "b.jsonl": TEXT % "b"})
+    assert pack().status == 0
+    path = next(place.glob("packed/pre-train-*.jsonl"))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"b"', b'"x"'))
+    assert run_here("unpack", "packed").stderr == "1 file and 1 pack did not come back as packed\n"
+    path.unlink()
+    assert run_here("unpack", "packed").stderr == "2 files and 1 pack did not come back as packed\n"
+
+
+def test_packs_and_files_are_written_to_folders_only(place: Path) -> None:
+    """The address of a store would become a folder of that name, and look like an upload."""
+    write({"a.jsonl": TEXT % "a"})
+    assert pack().status == 0
+    for words in (("pack", "manifest.jsonl"), ("unpack", "packed")):
+        ended = run_here(*words, "-o", "s3://training/x")
+        assert ended.status == 2
+        assert "written on this machine only" in ended.stderr
+    assert not (place / "s3:").exists()

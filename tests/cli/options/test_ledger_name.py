@@ -124,3 +124,13 @@ def test_names_with_wildcards_stand_for_themselves() -> None:
     make("data/mine.ledger.db")
     with pytest.raises(LedgerUnusable):
         found("data/m*.jsonl")
+
+
+def test_a_prefix_stands_for_its_ledger_in_the_current_folder() -> None:
+    """The name is that which `run` gives to it; a prefix without one is said to have none."""
+    job = Job(manifest="s3://training/chat.v1/")
+    path = ledger_path_of(job, Connection(endpoint=OTHER, profile=FLOW))
+    make(os.path.relpath(path))
+    assert found("s3://training/chat.v1/") == os.path.relpath(path)
+    assert found("s3://training/chat.v1") == os.path.relpath(path)
+    assert found("s3://training/other") == "s3://training/other"
