@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bulk_upload.core.objects.address import SCHEMES, WEB, scheme_of
-from bulk_upload.core.objects.options import SourceOptions
+from bulk_upload.core.objects.options import SourceOptions, plain_endpoint
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import did_you_mean
 from bulk_upload.errors import UsageError
@@ -69,6 +69,19 @@ def source_options(home: str, table: Mapping[str, Any], environment: Mapping[str
             )
         found[name] = secret
     return SourceOptions(home=home, **found)
+
+
+def endpoint_here(environment: Mapping[str, str]) -> SourceOptions | None:
+    """Return the options of a store on this machine that the environment names, such as a sandbox's, None without one.
+
+    Its bytes never leave the machine, so that it needs no encryption and no permission to do without. The names are
+    those that obstore reads, and their order is its own.
+    """
+    for name in ("AWS_ENDPOINT", "AWS_ENDPOINT_URL"):
+        options = SourceOptions(home="s3://", endpoint=environment.get(name, "").strip() or None)
+        if options.endpoint is not None and options.endpoint.lower().startswith("http://"):
+            return None if plain_endpoint(options) else options
+    return None
 
 
 def _check_home(home: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.cli.folder.left_out import left_out_lines
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import tell
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
@@ -41,10 +42,11 @@ def nothing_to_do(listing: FolderListing, request: FolderRequest, *, doing: str 
     if listing.tally.unwanted_count or listing.tally.undecided.count:
         tell(f"Nothing to {doing}: no file is selected.")
         return ExitStatus.DONE
-    raise UsageError(
-        f"there is no file to {doing} in {', '.join(map(quoted, request.paths))}",
-        hint="check the name, and that the disk is mounted; hidden files and files of bulk-upload itself do not count",
-    )
+    if any(map(is_address, request.paths)):
+        hint = "check bucket and prefix; keys that begin with a dot, and empty objects that end in /, do not count"
+    else:
+        hint = "check the name, and that the disk is mounted; hidden files and files of bulk-upload itself do not count"
+    raise UsageError(f"there is no file to {doing} in {', '.join(map(quoted, request.paths))}", hint=hint)
 
 
 def tell_left_out(listing: FolderListing) -> None:

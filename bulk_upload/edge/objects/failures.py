@@ -72,7 +72,8 @@ def _of_status(status: int, text: str) -> SourceError:
     if status == HTTPStatus.PRECONDITION_FAILED:
         return SourceError(REPLACED, transient=True)
     if status == HTTPStatus.NOT_FOUND:
-        return SourceError(f"there is no such object ({said})", inaccessible=True)
+        what = "bucket" if code is not None and code[1] == "NoSuchBucket" else "object"
+        return SourceError(f"there is no such {what} ({said})", inaccessible=True)
     if status in _REFUSED:
         return SourceError(f"the store refuses access to the object ({said})", inaccessible=True)
     if status in range(300, 400):

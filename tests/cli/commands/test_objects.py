@@ -130,3 +130,35 @@ def test_plain_http(store: ObjectStore) -> None:
     ended = run("plan", manifest("http://192.0.2.1/x.jsonl"))
     assert ended.status == 10
     assert "plain-http" in ended.text
+
+
+def test_a_store_on_this_machine_from_the_environment(store: ObjectStore) -> None:
+    """What the sandbox prints for other tools works here, too: no bytes leave the machine unencrypted."""
+    Path("bulk-upload.toml").unlink()
+    env = {
+        "AWS_ENDPOINT": store.url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "PLAYKEY",
+        "AWS_SECRET_ACCESS_KEY": "PLAYSECRET",
+    }
+    ended = run("scan", "s3://data/chat", "--map", "?.jsonl=fine-tune", "-o", "m.jsonl", **env)
+    assert ended.status == 0, ended.text
+    assert len(Path("m.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_bucket_that_is_not_there(store: ObjectStore) -> None:
+    """It is the bucket that the message names, not an object in it."""
+    Path("bulk-upload.toml").write_text(
+        Path("bulk-upload.toml").read_text().replace("s3://data", "s3://dada")
+    )
+    ended = run("plan", "s3://dada/chat", "--purpose", "fine-tune")
+    assert "there is no such bucket (404 NoSuchBucket)" in ended.text
+
+
+def test_a_prefix_without_objects(store: ObjectStore) -> None:
+    """The hint speaks of buckets and prefixes, not of disks."""
+    ended = run("plan", "s3://data/caht", "--purpose", "fine-tune")
+    assert 'there is no file to upload in "s3://data/caht"' in ended.text
+    assert "check bucket and prefix" in ended.text

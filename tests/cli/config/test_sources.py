@@ -45,6 +45,18 @@ def test_a_bucket_has_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SECRET" not in repr(options)
 
 
+@pytest.mark.parametrize(
+    ("url", "counts"),
+    [("http://127.0.0.1:9000", True), ("http://10.0.0.1:9000", False), ("https://store", False), ("", False)],
+)
+def test_an_endpoint_in_the_environment(url: str, counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one on this machine may be plain without being allowed to; a table of all buckets goes before it."""
+    monkeypatch.setenv("AWS_ENDPOINT", url)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert [one.endpoint for one in read("")] == ([url] if counts else [])
+    assert read('[sources."s3://"]\nregion = "x"') == (SourceOptions(home="s3://", region="x"),)
+
+
 def test_a_variable_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said which variable is missing, and for which bucket."""
     monkeypatch.delenv("OUR_KEY", raising=False)
