@@ -7,10 +7,10 @@ import msgspec
 from bulk_upload.core.text.printable import human_bytes
 
 PROCESSES_MAX = 4
-"""More shared the coordinator's work, the disk and the network card without any gain where this was measured."""
+"""An estimate: beyond it processes share the coordinator, the disk and the network card, and `--processes N` says more."""
 
 PROCESS_BYTES = 160 * 1024 * 1024
-"""Memory of one agent: 60 MiB of interpreter and libraries, and the blocks of what it has in flight."""
+"""An estimate of one agent's memory: 60 MiB of interpreter and libraries, and the blocks of what it has in flight."""
 
 PAYS_FROM_BYTES = 2 * 1024**3
 """One process hashes and encrypts about 1 GB/s, and an agent takes up to a second to start: less data is sent as soon by one
