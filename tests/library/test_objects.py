@@ -12,12 +12,13 @@ from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from bulk_upload.sandbox.objects import MemoryBucket, ObjectStoreConfig, object_store_in_thread
 from tests.edge.objects.stage import options_of
 from tests.engine.objects.stage import example
+from tests.library.scenes import assert_nothing_goes_on
 
 
 def test_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A prefix is uploaded as a folder is, and single objects as entries."""
+    """A prefix is uploaded as a folder is, and single objects as entries; no thread is left that checked a large one."""
     monkeypatch.chdir(tmp_path)
-    objects = {"chat/a.jsonl": example(1), "chat/b.jsonl": example(2), "more/c.jsonl": example(3)}
+    objects = {"chat/a.jsonl": example(1), "chat/b.jsonl": example(2), "more/c.jsonl": example(3) * 4000}
     config = ObjectStoreConfig(buckets={"data": MemoryBucket(objects)})
     with object_store_in_thread(config) as store, sandbox_in_thread() as server:
         ours: Any = {"api_key": "key", "base_url": server.url, "purpose": "fine-tune", "settle_s": 1}
@@ -32,6 +33,7 @@ def test_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for what in ("s3://data/chat", ["s3://data/more/c.jsonl"]):
             with pytest.raises(UsageError, match="agents read files only"):
                 upload(what, ledger=f"agents-{len(what)}.db", sources=sources, processes=2, **ours)
+    assert_nothing_goes_on()
 
 
 def test_settings_of_a_wrong_type() -> None:

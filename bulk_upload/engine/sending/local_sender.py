@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -66,7 +65,7 @@ class LocalSender:
         self._check_for = check_for
         self._sent_checks = sent_checks
         # Its threads start when there is something to check, and end with the process's interest in them.
-        self._checking = ThreadPoolExecutor(CHECKING_THREADS, thread_name_prefix="bulk-upload-check")
+        self._checking = anyio.CapacityLimiter(CHECKING_THREADS)
         self._pace = pace
         self._on_handed = on_handed
         self._held: dict[int, _Held] = {}
@@ -222,7 +221,7 @@ class LocalSender:
             raise TypeError("objects that are not loaded are streams")
         check, refusal = checks.check(request.path, request.purpose)
         opened.callback(check.close)
-        return CheckedStream(source, check, refusal=refusal, pool=self._checking)
+        return CheckedStream(source, check, refusal=refusal, turns=self._checking)
 
     def _keep(
         self, source: Source | SourceError, opened: AsyncExitStack | None = None

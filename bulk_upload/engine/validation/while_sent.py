@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import anyio
 
 from bulk_upload.core.events import DataFindings, Noticed
 from bulk_upload.core.machine.shortage import shortage_in
@@ -18,7 +19,6 @@ from bulk_upload.engine.validation.file_validator import CheckTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import Fingerprint
@@ -41,7 +41,7 @@ class CheckedStream:
         stream: what is read.
         check: looks at each block.
         refusal: returns why content with a report may not be sent, None where it may.
-        pool: where blocks are checked.
+        turns: how many blocks are checked at once.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class CheckedStream:
         check: BlockCheck,
         *,
         refusal: Callable[[FileReport, Fingerprint], str | None],
-        pool: Executor,
+        turns: anyio.CapacityLimiter,
     ) -> None:
         self._stream = stream
         self._check = check
         self._refusal = refusal
-        self._pool = pool
+        self._turns = turns
         self._left_bytes = stream.fingerprint.size
         self._is_judged = False
 
@@ -95,7 +95,7 @@ class CheckedStream:
         return block
 
     async def _on_thread(self, act: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, act)
+        return await anyio.to_thread.run_sync(act, limiter=self._turns, abandon_on_cancel=True)
 
 
 class SentCheck(NamedTuple):

@@ -55,7 +55,7 @@ def stores(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])
-async def test_read(store: ObjectStore, stores: Stores, scheme: str) -> None:
+async def test_read(store: ObjectStore, stores: Stores, scheme: str, request: pytest.FixtureRequest) -> None:
     """An object is looked up, read by one GET of the planned version, and continued where its answer breaks."""
     path = f"{scheme}://data/a.txt"
     with closing(Lookup(stores)) as lookup:
@@ -65,6 +65,7 @@ async def test_read(store: ObjectStore, stores: Stores, scheme: str) -> None:
         assert isinstance(lookup.inspect(f"{scheme}://data/x/07.txt"), Fingerprint)
     assert isinstance(planned, Fingerprint)
     reader = ObjectReader(stores)
+    request.addfinalizer(reader.close)
     store.use_faults(parse_object_faults("drop-mid:0.4"))
     blocks = []
     async with reader.source(path, expected=planned) as stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,7 @@ from bulk_upload.sandbox.objects import (
 from tests.edge.objects.stage import stores_of, web_address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from bulk_upload.core.model import Fingerprint
 
@@ -44,8 +45,9 @@ async def store() -> AsyncIterator[ObjectStore]:
 
 
 @pytest.fixture
-def reader(store: ObjectStore) -> ObjectReader:
-    return ObjectReader(stores_of(store))
+def reader(store: ObjectStore) -> Iterator[ObjectReader]:
+    with closing(ObjectReader(stores_of(store))) as running:
+        yield running
 
 
 async def version(reader: ObjectReader, path: str = PATH) -> Fingerprint:
@@ -175,17 +177,16 @@ async def test_short(store: ObjectStore, reader: ObjectReader, path: str) -> Non
 
 
 @pytest.mark.parametrize("fault", ["stall-head", "stall"])
-async def test_stands_still(store: ObjectStore, fault: str) -> None:
+async def test_stands_still(store: ObjectStore, reader: ObjectReader, fault: str) -> None:
     """A store that says nothing is given up, and may be tried again."""
-    patient = ObjectReader(stores_of(store))
-    planned, small = await version(patient), await version(patient, SMALL)
+    planned, small = await version(reader), await version(reader, SMALL)
     store.use_faults(parse_object_faults(f"{fault}@100%"))
-    impatient = ObjectReader(stores_of(store, stall_s=0.2))
-    count, error = await taken(impatient, PATH, planned)
+    with closing(ObjectReader(stores_of(store, stall_s=0.2))) as impatient:
+        count, error = await taken(impatient, PATH, planned)
+        (loaded,) = await impatient.load([SMALL], expected=[small])
     assert count < LARGE_BYTES
     assert error.transient
     assert "did not answer" in error.reason
-    (loaded,) = await impatient.load([SMALL], expected=[small])
     assert isinstance(loaded, SourceError)
     assert loaded.transient
 
