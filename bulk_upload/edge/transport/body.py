@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import termios
+from abc import abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -148,9 +149,9 @@ class FormBody(Payload):
                 _reset_at_close(transport)
             transport.abort()
 
+    @abstractmethod
     async def _write_form(self, writer: AbstractStreamWriter) -> None:
-        """Hand all of the form over."""
-        raise NotImplementedError
+        """Hand all of the form over. Raises SourceError where a file cannot be read as it was planned."""
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
         """Write data in pieces, smaller ones as the bandwidth cap allows; the cap may come and go meanwhile."""
