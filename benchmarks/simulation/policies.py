@@ -31,6 +31,10 @@ class Peer:
         """Nothing pauses everybody."""
         return 0.0
 
+    def named_wait_s(self, now: float) -> float:
+        """A refused file's wait is the simulator's."""
+        return 0.0
+
     def on_start(self, now: float) -> Ticket:
         """Take a slot."""
         self.in_flight += 1

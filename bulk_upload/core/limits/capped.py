@@ -159,6 +159,10 @@ class CappedController:
         """Return how long a pause by the server still lasts."""
         return max(self._controller.pause_s(now), self._former_pause_s(now))
 
+    def named_wait_s(self, now: float) -> float:
+        """Return how long the waits that the server named still last, also those that bind only one file."""
+        return max(one.named_wait_s(now) for one in (self._controller, *self._former))
+
     def rate_wait_s(self, now: float) -> float:
         """Return how long the person's rate holds the next start back."""
         return 0.0 if self._starts is None else self._starts.wait_s(now)
@@ -253,10 +257,16 @@ class CappedController:
         return ", ".join(words)
 
     def _former_pause_s(self, now: float) -> float:
-        return max((one.pause_s(now) for one in self._former), default=0.0) if self._former else 0.0
+        if not self._former:
+            return 0.0
+        wait_s = max(one.pause_s(now) for one in self._former)
+        if self._controller.chance_share is None:
+            # A wait that bound one file, because refusals were chance, binds all: the new controller has not seen that.
+            wait_s = max(wait_s, *(one.named_wait_s(now) for one in self._former))
+        return wait_s
 
     def _matters(self, former: Controller, now: float) -> bool:
-        return id(former) in self._open_tickets or former.pause_s(now) > 0
+        return id(former) in self._open_tickets or max(former.pause_s(now), former.named_wait_s(now)) > 0
 
     def _set_bandwidth(self, now: float) -> None:
         timetable = self._caps.bandwidth

@@ -86,6 +86,10 @@ class Controller(Protocol):
         A part of `next_delay`; a start rate is no pause.
         """
 
+    def named_wait_s(self, now: float) -> float:
+        """Return how long the longest wait that the server named still lasts, even where it binds only one file: a
+        controller that knows of no chance obeys it."""
+
     def on_start(self, now: float) -> Ticket:
         """Take a slot."""
 

@@ -71,6 +71,10 @@ class FixedLimit:
         """Return how long the pause still lasts."""
         return self._pause.wait_s(now)
 
+    def named_wait_s(self, now: float) -> float:
+        """Return how long the waits that the server named still last, also those that bind only one file."""
+        return self._pause.named_wait_s(now)
+
     def on_start(self, now: float) -> Ticket:
         """Take a slot."""
         self._in_flight += 1

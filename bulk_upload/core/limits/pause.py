@@ -93,3 +93,7 @@ class Pause:
         if started_count >= self._last_allowed:
             until = max(until, self._reset_at)
         return max(0.0, until - now)
+
+    def named_wait_s(self, now: float) -> float:
+        """Return how long the waits that the server named still last, also those that `end` suspended."""
+        return max(0.0, self._named_until - now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,6 +178,52 @@ def test_a_pause_of_the_server_outlives_the_controller_that_heard_of_it() -> Non
     assert capped.next_delay(10.0) == pytest.approx(60.0)
     capped.tick(71.0)
     assert capped.next_delay(71.0) == 0.0
+
+
+def until_chance_is_known(capped: CappedController, *, since: float = 0.0) -> float:
+    """Let uploads go through of which one in forty is refused; return when that was found to be chance."""
+    open_tickets: deque[Ticket] = deque()
+    for number in range(2000):
+        now = since + 0.1 * number
+        open_tickets.append(capped.on_start(now))
+        if len(open_tickets) == 8:
+            signal = Signal(kind=SignalKind.OVER_QUOTA) if number % 40 == 39 else ACCEPTED
+            capped.on_end(now, open_tickets.popleft(), signal)
+        capped.tick(now)
+        if capped.chance_share is not None and not number % 40:
+            return now
+    raise AssertionError("chance was not found")
+
+
+@pytest.mark.parametrize("first", [Caps(concurrency=8), Caps()])
+def test_a_wait_that_bound_one_file_binds_all_under_another_controller(first: Caps) -> None:
+    """What let the others go on was seen by the controller that is replaced; the new one has seen no chance."""
+    capped = reins_of(first)
+    now = until_chance_is_known(capped)
+    refused_one, late = capped.on_start(now), capped.on_start(now)
+    capped.on_end(now, refused_one, refused(30.0))
+    assert capped.pause_s(now) == 0.0
+    assert capped.named_wait_s(now) == pytest.approx(30.0)
+    capped.change(now, Caps(concurrency=4))
+    assert capped.next_delay(now) == capped.pause_s(now) == pytest.approx(30.0)
+    # So does one in a late answer to the former controller.
+    capped.on_end(now + 10, late, refused(60.0))
+    capped.tick(now + 10)
+    assert capped.next_delay(now + 10) == pytest.approx(60.0)
+    capped.tick(now + 71)
+    assert capped.next_delay(now + 71) == 0.0
+
+
+def test_a_wait_of_before_ends_once_the_new_controller_sees_chance() -> None:
+    """A wait by a former controller that knew of chance binds until the new one knows of it, too."""
+    capped = reins_of(Caps(concurrency=8))
+    now = until_chance_is_known(capped)
+    late = capped.on_start(now)
+    capped.change(now, Caps(concurrency=9))
+    now = until_chance_is_known(capped, since=now)
+    capped.on_end(now, late, refused(60.0))
+    assert capped.pause_s(now) == 0.0
+    assert capped.named_wait_s(now) == pytest.approx(60.0)
 
 
 def test_what_was_learned_is_where_to_begin() -> None:

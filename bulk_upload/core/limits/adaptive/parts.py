@@ -84,6 +84,10 @@ class Parts:
         """Return how long no upload may start because the server asked for a pause, or seems to be down."""
         return max(self._pause.wait_s(now, self._load.started_count), self._breaker.wait_s(now))
 
+    def named_wait_s(self, now: float) -> float:
+        """Return how long the waits that the server named still last, also those that bind only one file."""
+        return self._pause.named_wait_s(now)
+
     def on_bytes(self, now: float, count: int) -> None:
         """Record that bytes left, or that those of a refused body are taken back."""
         self._load.on_bytes(now, count)
