@@ -11,7 +11,7 @@ import msgspec
 
 from bulk_upload.core.events import EntrySettled
 from bulk_upload.core.model import EntryState
-from bulk_upload.core.report.tally import FAILED_STATES
+from bulk_upload.core.report.tally import FAILED_STATES, Tally
 from bulk_upload.core.run.fault_scope import RERUN_HINT, Stop
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
@@ -209,6 +209,11 @@ class JobRun:
     def snapshot(self) -> Snapshot | None:
         """A snapshot of the run; None until its plan is made."""
         return None if self._run is None else self._run.snapshot()
+
+    @property
+    def tally(self) -> Tally:
+        """The numbers of the run, which keep changing; zeros until its plan is made. Count before a listener is called."""
+        return Tally() if self._run is None else self._run.tally
 
     @property
     def stop(self) -> Stop | None:

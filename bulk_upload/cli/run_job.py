@@ -32,7 +32,6 @@ from bulk_upload.cli.output.streams import styled, tell, told_columns, told_rows
 from bulk_upload.cli.related_commands import data_commands
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.manifest_file import ledger_path_of
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.fleet.settings import FleetSettings
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.report.log_records import Record
+    from bulk_upload.core.report.tally import Tally
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.engine.folder.listing import FolderListing
@@ -134,8 +134,7 @@ async def run_and_report(request: RunRequest) -> int:
 
 
 async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int:
-    tally = Tally()
-    listeners: list[Callable[[Event], None]] = [tally.add, log]
+    listeners: list[Callable[[Event], None]] = [log]
     started = time.monotonic()
     with ExitStack() as closing:
         results = _add_results(request, listeners, closing)
@@ -152,7 +151,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             run = runner.run_input(JobInput(job=request.job, listing=request.listing, is_short=is_short))
             display = _add_display(request, run, listeners, closing)
             listeners += request.listeners
-            metrics = _add_metrics(request, tally, run, closing)
+            metrics = _add_metrics(request, run, closing)
             with (
                 page_served(
                     ledger_path_of(request.job, request.connection),
@@ -165,7 +164,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             ):
                 ticks = (display.tick, partial(_leave_if_hanging, run, display))
                 result = await _with_ticks(
-                    run, ticks, lambda: log(progress_of(tally, snapshot_of(run))), metrics, say_where
+                    run, ticks, lambda: log(progress_of(run.tally, snapshot_of(run))), metrics, say_where
                 )
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
@@ -178,9 +177,9 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
     elapsed_s = time.monotonic() - started
     log(run_ended(result, elapsed_s, saved.path))
     if request.says_goodbye(result.status):
-        _say_goodbye(request, tally, result, elapsed_s, saved.path)
+        _say_goodbye(request, run.tally, result, elapsed_s, saved.path)
     elif not request.log.replaces_words:
-        for line in altered_lines(tally):
+        for line in altered_lines(run.tally):
             tell(f"bulk-upload: {line}")
     if request.listing is not None:
         tell_left_out(request.listing)
@@ -228,12 +227,12 @@ def _add_results(
     return results
 
 
-def _add_metrics(request: RunRequest, tally: Tally, run: JobRun, closing: ExitStack) -> MetricsFile | None:
+def _add_metrics(request: RunRequest, run: JobRun, closing: ExitStack) -> MetricsFile | None:
     if request.metrics is None:
         return None
     ledger = os.path.abspath(ledger_path_of(request.job, request.connection))
     metrics = MetricsFile(
-        request.metrics, ledger, tally, lambda: snapshot_of(run), private=request.job.private
+        request.metrics, ledger, lambda: run.tally, lambda: snapshot_of(run), private=request.job.private
     )
 
     def on_error(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:

@@ -292,6 +292,10 @@ Event = (
 """What a run tells its listeners: any of the events."""
 
 
+OF_EACH_FILE = (AttemptStarted, AttemptEnded, EntrySettled)
+"""The events that come for every file. Who does nothing with them returns at once: they are nearly all events."""
+
+
 class AgentNow(msgspec.Struct, frozen=True, kw_only=True):
     """One agent that joined and has neither left nor been lost.
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import BodyNow, Event
     from bulk_upload.core.model import Entry
+    from bulk_upload.core.report.tally import Tally
     from bulk_upload.core.run.control import ControlAnswer, ControlRequest
     from bulk_upload.core.run.fault_scope import Stop
     from bulk_upload.core.run.ports import Ledger
@@ -147,6 +148,11 @@ class Run:
     def recording_s(self) -> float | None:
         """For how long only outcomes are left to be recorded; None while requests may go on."""
         return None if self._over_at is None else self._clock.monotonic() - self._over_at
+
+    @property
+    def tally(self) -> Tally:
+        """The numbers of the run, which keep changing; counted before any listener is called."""
+        return self._watched.tally
 
     def waits(self) -> list[str]:
         """Return what the run waits for now, for people."""

@@ -31,7 +31,7 @@ class MetricsFile:
     Args:
         path: of the file.
         ledger: of the job.
-        tally: the numbers, which keep changing.
+        tally: returns the numbers, which keep changing.
         snapshot: returns the state of the run.
         private: the file is for its owner alone.
 
@@ -42,7 +42,7 @@ class MetricsFile:
         self,
         path: str,
         ledger: str,
-        tally: Tally,
+        tally: Callable[[], Tally],
         snapshot: Callable[[], Snapshot],
         *,
         private: bool = False,
@@ -82,7 +82,7 @@ class MetricsFile:
                 RunNumbers(
                     version=__version__,
                     ledger=self._ledger,
-                    tally=self._tally,
+                    tally=self._tally(),
                     snapshot=self._snapshot(),
                     states=_states(self._ledger),
                     started_utc_s=self._started_utc_s,

@@ -79,7 +79,9 @@ class PlainLines(Silent):
     """Prints plain lines, for logs and for terminals that cannot do more."""
 
     def __init__(self, run: JobRun, heading: Heading) -> None:
-        self._lines = LineProgress(tell, lambda: snapshot_of(run), time.monotonic)
+        self._lines = LineProgress(
+            tell, lambda: snapshot_of(run), time.monotonic, counted=lambda: run.tally
+        )
         self._heading = heading
 
     def on_event(self, event: Event) -> None:
@@ -105,7 +107,13 @@ class Live:
         self._show_cursor = SHOW_CURSOR
         self._heading = heading
         self._live = closing.enter_context(
-            LiveProgress(self._console, lambda: snapshot_of(run), time.monotonic, lambda: run.bodies)
+            LiveProgress(
+                self._console,
+                lambda: snapshot_of(run),
+                time.monotonic,
+                lambda: run.bodies,
+                counted=lambda: run.tally,
+            )
         )
 
     def on_event(self, event: Event) -> None:

@@ -32,7 +32,8 @@ class WatchedRun:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._tally = Tally()
+        self.tally = Tally()
+        """The numbers of the run; its displays read them, too."""
         self._planned_at = 0.0
         self._began_at: dict[str, float] = {}
 
@@ -47,7 +48,7 @@ class WatchedRun:
 
     def numbers(self, snapshot: Snapshot) -> RunNumbers:
         """Return the numbers of the run."""
-        tally = self._tally
+        tally = self.tally
         return RunNumbers(
             running_s=self._clock.monotonic() - self._planned_at,
             entry_count=tally.entry_count,
@@ -70,8 +71,8 @@ class WatchedRun:
 
     def with_agents(self, status: ControlStatus, snapshot: Snapshot) -> ControlStatus:
         """Return the state with the agents of the run, no more than an answer may hold."""
-        self._tally.agents.see(snapshot.agents)
-        found = self._tally.agents.all()
+        self.tally.agents.see(snapshot.agents)
+        found = self.tally.agents.all()
         if not found:
             return status
         shown: list[AgentStatus] = []
@@ -105,7 +106,7 @@ class WatchedRun:
             )
 
     def _add(self, event: Event) -> None:
-        self._tally.add(event)
+        self.tally.add(event)
         match event:
             case AttemptStarted():
                 self._began_at.setdefault(event.path, self._clock.monotonic())

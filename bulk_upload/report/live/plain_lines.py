@@ -31,6 +31,7 @@ class LineProgress:
         snapshot: returns the state of the run.
         now: monotonic seconds.
         every_s: seconds between two progress lines, `first_s` those before the first; by default as many.
+        counted: returns the numbers of the run, where somebody else counts its events.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class LineProgress:
         now: Callable[[], float],
         every_s: float = 30.0,
         first_s: float | None = None,
+        counted: Callable[[], Tally] | None = None,
     ) -> None:
         self._write = write
         self._now = now
         self._every_s = every_s
-        self._progress = Progress(snapshot, now)
+        self._progress = Progress(snapshot, now, counted=counted)
         self._event_lines = EventLines()
         self._next_at = now() + (every_s if first_s is None else first_s)
         self._paused_until = 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bulk_upload.core.events import Draining, Event, Paused, PlanMade, Preparing, Reconciling
+from bulk_upload.core.events import OF_EACH_FILE, Draining, Event, Paused, PlanMade, Preparing, Reconciling
 from bulk_upload.core.limits.capped import PAUSED_BY_HAND
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import Tally
@@ -148,6 +148,12 @@ class Progress:
 
     `on_event` is called by the run and is as cheap as a few additions. `read` is called by the display, perhaps
     from another thread, as is `snapshot`; it never iterates over anything that `on_event` changes.
+
+    Args:
+        snapshot: returns the state of the run.
+        now: monotonic seconds.
+        bodies: the requests in flight.
+        counted: returns the numbers of the run, where somebody else counts its events.
     """
 
     def __init__(
@@ -155,8 +161,11 @@ class Progress:
         snapshot: Callable[[], Snapshot],
         now: Callable[[], float],
         bodies: Callable[[], Iterable[BodyNow]] = tuple,
+        *,
+        counted: Callable[[], Tally] | None = None,
     ) -> None:
-        self.tally = Tally()
+        self._tally = Tally()
+        self._counted = counted
         self._snapshot = snapshot
         self._now = now
         self._bodies = bodies
@@ -180,7 +189,10 @@ class Progress:
 
     def on_event(self, event: Event) -> None:
         """Handle one event."""
-        self.tally.add(event)
+        if self._counted is None:
+            self._tally.add(event)
+        if isinstance(event, OF_EACH_FILE):
+            return
         match event:
             case Preparing():
                 self._prepared_count = event.entry_count
@@ -199,9 +211,14 @@ class Progress:
             case _:
                 pass
 
+    @property
+    def tally(self) -> Tally:
+        """The numbers of the run."""
+        return self._tally if self._counted is None else self._counted()
+
     def take(self, tally: Tally, *, running_s: float, draining: bool) -> None:
         """Replace the numbers by those of a run in another process, whose plan was made `running_s` seconds ago."""
-        self.tally = tally
+        self._tally, self._counted = tally, None
         if self._planned_at is None:
             self._began_at = self._planned_at = self._now() - running_s
             self._pause_reason = "the server's pause"

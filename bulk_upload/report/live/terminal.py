@@ -65,6 +65,7 @@ class LiveProgress:
         snapshot: returns the state of the run.
         now: monotonic seconds.
         bodies: the requests in flight.
+        counted: returns the numbers of the run, where somebody else counts its events.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class LiveProgress:
         snapshot: Callable[[], Snapshot],
         now: Callable[[], float],
         bodies: Callable[[], Iterable[BodyNow]] = tuple,
+        *,
+        counted: Callable[[], Tally] | None = None,
     ) -> None:
         self._console = console
-        self._progress = Progress(snapshot, now, bodies)
+        self._progress = Progress(snapshot, now, bodies, counted=counted)
         self._uploads = Uploads(bodies, now)
         self._event_lines = EventLines()
         self._told: deque[EventLine] = deque()

@@ -18,7 +18,7 @@ STANDING = Snapshot(
 
 
 def _file(path: Path) -> MetricsFile:
-    return MetricsFile(str(path), "no.ledger.db", Tally(), lambda: STANDING)
+    return MetricsFile(str(path), "no.ledger.db", Tally, lambda: STANDING)
 
 
 def test_a_success_is_remembered_by_the_runs_that_fail(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_the_file_is_kept_while_the_run_goes_on(
     monkeypatch.setattr(metrics_file, "METRICS_EVERY_S", 0.0)
     path = tmp_path / "m.prom"
     tally = Tally()
-    metrics = MetricsFile(str(path), "no.ledger.db", tally, lambda: STANDING)
+    metrics = MetricsFile(str(path), "no.ledger.db", lambda: tally, lambda: STANDING)
     tally.attempt_count = 7
     with anyio.move_on_after(10):
         async with anyio.create_task_group() as tasks:
