@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,27 +33,20 @@ def frame(*, fields: Iterable[tuple[str, str]], file_field: str, filename: str, 
     and Starlette and Django both store what they read literally. Quotes and backslashes are escaped with a
     backslash, which both decode; they do not decode the `%22` that browsers send. Line breaks become `%0D` and `%0A`.
     """
-    (head,) = file_heads(fields=fields, file_field=file_field, filenames=(filename,), boundary=boundary)
-    return Frame(head, form_end(boundary))
+    before, after, end = _around(tuple(fields), file_field, boundary)
+    return Frame(f"{before}{_escaped(filename)}{after}".encode("utf-8", "replace"), end)
 
 
 def file_heads(
     *, fields: Iterable[tuple[str, str]], file_field: str, filenames: Iterable[str], boundary: str
 ) -> list[bytes]:
     """Return what goes before each file of a form, as `frame` says it; `fields` are before the first one."""
-    before = "".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'
-        for name, value in fields
-    )
+    before, after, _ = _around(tuple(fields), file_field, boundary)
     heads = []
     for filename in filenames:
-        head = (
-            f'{before}--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(file_field)}"; '
-            f'filename="{_escaped(filename)}"\r\nContent-Type: application/octet-stream\r\n\r\n'
-        )
-        heads.append(head.encode("utf-8", "replace"))
+        heads.append(f"{before}{_escaped(filename)}{after}".encode("utf-8", "replace"))
         # The line break that ends the file before belongs to the boundary.
-        before = "\r\n"
+        before = f"\r\n{_around((), file_field, boundary)[0]}"
     return heads
 
 
@@ -70,6 +64,23 @@ def form_fields(entry: Entry, profile: Profile) -> list[tuple[str, str]]:
         fields.append(("vector_database_id", entry.vector_database_id))
     fields.extend(entry.fields)
     return fields
+
+
+@lru_cache(maxsize=64)
+def _around(fields: tuple[tuple[str, str], ...], file_field: str, boundary: str) -> tuple[str, str, bytes]:
+    """Return what goes before a file's name, between the name and the file, and after the file.
+
+    Cached: nearly all files of a run have the same fields.
+    """
+    before = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'
+        for name, value in fields
+    )
+    return (
+        f'{before}--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(file_field)}"; filename="',
+        '"\r\nContent-Type: application/octet-stream\r\n\r\n',
+        form_end(boundary),
+    )
 
 
 def _escaped(text: str) -> str:

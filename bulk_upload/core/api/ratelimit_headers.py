@@ -18,7 +18,9 @@ _EPOCH_S_MIN = 1e9
 _EPOCH_MS_MIN = 1e12
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _HEADER_CHARS_MAX = 1000
-_NAMES = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining", "x-ratelimit-remaining-requests")
+_NAMES = frozenset(
+    {"ratelimit", "ratelimit-remaining", "x-ratelimit-remaining", "x-ratelimit-remaining-requests"}
+)
 _DURATION = re.compile(
     r"(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?(?:([0-9]{1,12}(?:\.[0-9]{1,9})?)ms)?",
     re.ASCII,
@@ -38,7 +40,7 @@ def allowance(headers: Mapping[str, str], *, now_utc_s: float) -> RateLimitInfo 
     is compared with the answer's own `Date`, so that a wrong local clock does no harm
     - `X-RateLimit-Remaining-Requests` and `X-RateLimit-Reset-Requests` (OpenAI, Groq), a duration such as `6m0s` or `20ms`
     """
-    if not any(name in headers for name in _NAMES):
+    if headers.keys().isdisjoint(_NAMES):
         return None
     text = headers.get("ratelimit", "")[:_HEADER_CHARS_MAX]
     found = _fewest(_policies(text)) or _pair(_parameters(text.replace(",", ";")), "remaining", "reset")

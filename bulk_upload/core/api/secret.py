@@ -68,19 +68,28 @@ class Secret:
         """Whether `text` shows the secret and cannot do so by chance."""
         if len(self._value) <= CHARS_BY_CHANCE_MAX:
             return False
-        return any(form in text for form in self._forms) or self._is_escaped_in(text)
+        return self._is_plain_in(text) or self._is_escaped_in(text)
 
     def _replaced(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, REDACTED)
+        if self._is_plain_in(text):
+            for form in self._forms:
+                text = text.replace(form, REDACTED)
         return self._escaped().sub(REDACTED, text) if self._is_escaped_in(text) else text
 
+    def _is_plain_in(self, text: str) -> bool:
+        # A loop, here and below: every answer is searched, and a generator would cost more than the search.
+        for form in self._forms:  # noqa: SIM110
+            if form in text:
+                return True
+        return False
+
     def _is_escaped_in(self, text: str) -> bool:
-        return (
-            len(self._value) >= _CUT_CHARS_MIN
-            and any(mark in text for mark in _ESCAPE_MARKS)
-            and self._escaped().search(text) is not None
-        )
+        if len(self._value) < _CUT_CHARS_MIN:
+            return False
+        for mark in _ESCAPE_MARKS:
+            if mark in text:
+                return self._escaped().search(text) is not None
+        return False
 
     def _escaped(self) -> re.Pattern[str]:
         """Return the pattern that matches the secret with any of its characters escaped; compiled on first use."""

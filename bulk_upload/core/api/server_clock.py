@@ -112,13 +112,13 @@ class ServerClock:
 
         `created_at` counts where `Date` contradicts it, because windows are compared with it.
         """
-        created, date, without_zone = (
-            self._measured(then, which) for which in (_created, _date, _created_without_zone)
-        )
+        date = self._measured(then, _date)
         if date is not None and self._date_agrees:
             return date
+        created = self._measured(then, _created)
         if created is not None:
             return created
+        without_zone = self._measured(then, _created_without_zone)
         if date is not None and date.least_s is not None and self._date_agrees is None:
             best = without_zone or date
             return ClockOffset(best_s=best.best_s, least_s=date.least_s - DATE_ALONE_S)
@@ -166,7 +166,9 @@ class ServerClock:
 
     def _note_created(self, created_at: str | None, began_s: float, ended_s: float) -> None:
         created_s = utc_seconds(created_at)
-        span = next(one for one in reversed(self._spans) if one.since_s <= ended_s)
+        span = self._spans[-1]
+        if span.since_s > ended_s:
+            span = next(one for one in reversed(self._spans) if one.since_s <= ended_s)
         if created_s is None or began_s < span.since_s:
             # A request during which our clock stepped measures neither side.
             return
@@ -185,13 +187,20 @@ class ServerClock:
         if span.date_agrees is not None and self._date_agrees is not False:
             self._date_agrees = span.date_agrees
 
+    def _place_of(self, then: Moment) -> int:
+        """Return the place of the latest span that has a moment; the first one has all."""
+        place = len(self._spans) - 1
+        while not self._spans[place].has(then):
+            place -= 1
+        return place
+
     def _measured(self, then: Moment, which: Callable[[_Span], float | None]) -> ClockOffset | None:
         """Return what one kind of measurement says of a moment: the one of its own span, else a later, else an earlier
         one, which then is a bound.
 
         What was measured after a sleep is too much for the time before it, by as long as the machine slept.
         """
-        place = max(index for index, one in enumerate(self._spans) if one.has(then))
+        place = self._place_of(then)
         ours_s = then.monotonic_s - then.utc_s
         slept_s = -self._spans[place].step_s
         for one in self._spans[place:]:

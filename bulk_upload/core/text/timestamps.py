@@ -29,13 +29,7 @@ def utc_seconds(text: str | None) -> float | None:
     A time without a zone is read as UTC: the API's schema says `date-time` and shows a `Z`. A date, or a time
     cut to the minute, is rejected: it would seem to be earlier than events within it.
     """
-    if text is None or _TO_THE_SECOND.fullmatch(text.upper()) is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.upper())
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    return None if text is None else _parsed(text)[0]
 
 
 def time_text(value: object) -> str | None:
@@ -63,6 +57,22 @@ def _unix_time_text(number: float) -> str | None:
 
 def has_zone(text: str | None) -> bool:
     """Whether a time says which zone it is in; one that does not may be hours off."""
-    if utc_seconds(text) is None or text is None:
-        return False
-    return datetime.fromisoformat(text.upper()).tzinfo is not None
+    return text is not None and _parsed(text)[1]
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> tuple[float | None, bool]:
+    """Return a time in seconds since 1970, None where it is none, and whether it has a zone.
+
+    Cached: each answer's time is asked for several times.
+    """
+    plain = text.upper()
+    if _TO_THE_SECOND.fullmatch(plain) is None:
+        return None, False
+    try:
+        moment = datetime.fromisoformat(plain)
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC).timestamp(), False
+        return moment.timestamp(), True
+    except (ValueError, OverflowError):
+        return None, False

@@ -155,6 +155,9 @@ class FormBody(Payload):
 
     async def _hand_over(self, writer: AbstractStreamWriter, data: bytes) -> None:
         """Write data in pieces, smaller ones as the bandwidth cap allows; the cap may come and go meanwhile."""
+        if 0 < len(data) <= WRITE_BYTES_MIN and (self._pace is None or self._pace.piece_bytes is None):
+            await self._write(writer, data)
+            return
         rest = memoryview(data)
         write_bytes = WRITE_BYTES_MIN if _is_tls(writer) else max(WRITE_BYTES_MIN, -(-len(data) // 2))
         while rest:
@@ -179,7 +182,7 @@ class FormBody(Payload):
             if waited_s >= _WAIT_S_MIN:
                 self.held_s += waited_s
 
-    async def _write(self, writer: AbstractStreamWriter, data: memoryview) -> None:
+    async def _write(self, writer: AbstractStreamWriter, data: bytes | memoryview) -> None:
         if self._fence is not None and not self._fence.is_open():
             self.abandon(reset=True)
         if not self._may_write(writer):

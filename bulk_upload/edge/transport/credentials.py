@@ -42,6 +42,9 @@ class Credentials:
 
     def clean(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return headers whose values show no key."""
+        # All values in one search: nearly no answer shows a key, and none has a line break.
+        if not self.betrayed_by("\n".join(headers.values())):
+            return dict(headers)
         return {
             name: self.redact(value) if self.betrayed_by(value) else value for name, value in headers.items()
         }

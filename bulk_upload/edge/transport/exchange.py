@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NOTHING = nullcontext()
+
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A complete answer. `headers` has lower-case names and shows no key; nor has a refusal's `body`.
@@ -137,7 +139,7 @@ class Exchanges:
         self._server_clock.note_ours(moment(self._clock))
         began_s = self._clock.monotonic()
         try:
-            with self._asking(sending) if asks else nullcontext():
+            with self._asking(sending) if asks else _NOTHING:
                 response = await self.session.request(
                     self._profile.method,
                     url,
