@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.api.server_habits import ServerHabits
@@ -190,6 +191,7 @@ def assemble(
         waits=waits,
         habits=habits,
         on_withdrawn=lambda held: twins.bar(TwinKey.of(held.sent_name, held.file_bytes, held.purpose)),
+        may_send=occupancy.may_send,
     )
     comparer = Comparer(
         files_api=files_api,
@@ -208,7 +210,7 @@ def assemble(
         files=sender,
         profile=profile,
         settings=settings,
-        parked=occupancy.parked,
+        parked=partial(occupancy.parked, depends=True),
         ledger=ledger,
         drain=drain,
         clock=clock,

@@ -282,6 +282,7 @@ class Run:
             async with bundles, self._workers.running():
                 pages = self._entries.pages((Step.SEND, Step.COMPARE))
                 await self._stop_rules.unless_ledger_fails(self._feeder.feed(pages))
+                self._occupancy.feeds = False
         await self._closing_check.serve(start)
 
     def _end_all(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -80,9 +81,14 @@ class Story:
         self.sizes = sizes
         self.may_leave_doubts = may_leave_doubts
         self.chance = random.Random(f"story {seed}")
-        self.world = World(seed, faults=self._faults(), server=self._server())
+        faults, server = self._faults(), self._server()
+        # Chances of their own, here and below: what else a seed tells stays as it is.
+        if may_leave_doubts and random.Random(f"time {seed}").random() < 0.4:
+            # Only files tell the time then. Not where the server confuses them: it would tell a wrong one.
+            faults = with_fields(faults, other_id=0.0)
+            server = with_fields(server, has_date=False, answers_created_at=seed % 2 == 0)
+        self.world = World(seed, faults=faults, server=server)
         self.changed: set[str] = set()
-        # A chance of its own: what else a seed tells stays as it is.
         self.validate = random.Random(f"validate {seed}").choice(list(ValidateMode))
         self.world.whole_bytes_max = random.Random(f"whole {seed}").choice(
             [SMALL_FILE_BYTES_MAX, 2 * LARGE_BYTES]
@@ -126,7 +132,9 @@ class Story:
         doubtful = [path for path, state in left.items() if state is EntryState.IN_DOUBT]
         for path in doubtful:
             reason = str(self.world.ledger.reason(path))
-            has_no_time = reason.endswith(NO_TIME) and self.world.server.settings.clock_ahead_s
+            # Any answer with a `Date` tells the time, and so does any file that the run had accepted.
+            tells_time = self.world.server.settings.has_date or healed.told.started()
+            has_no_time = reason.endswith(NO_TIME) and not tells_time
             assert has_no_time or (reason.endswith(NO_HASH) and path in self.changed), f"{path}: {reason}"
         twins = {(name, size) for name, size, _ in self.world.ledger.doubtful_twins()}
         for path in left.keys() - set(doubtful):
@@ -376,7 +384,7 @@ def _forget(_self: LedgerStore, _attempt_ids: list[int], **_: object) -> None:
     """Withdraw nothing."""
 
 
-async def _send_again_unasked(self: Doubts, doubt: Doubt, _: str | None = None) -> Resolution:
+async def _send_again_unasked(self: Doubts, doubt: Doubt, **_: object) -> Resolution:
     return await self.release(doubt, "a guess")
 
 

@@ -106,6 +106,11 @@ class ServerHabits:
                 self._see_name(likeness(one.sent, one.stored))
         return outcome.at_its_word if self.are_proven(altered) else outcome
 
+    @property
+    def accepted_at_s(self) -> float | None:
+        """When the server last accepted a file of this run, None where it has none."""
+        return self._own[-1].accepted_at_s if self._own else None
+
     def note_accepted(self, own: OwnFile, *, is_as_sent: bool) -> None:
         """Remember a file that the ledger has a receipt for by now; `is_as_sent` unless the answer had other values."""
         self._own.append(own)

@@ -95,11 +95,13 @@ class RuledOut(msgspec.Struct, frozen=True):
 class Doubtful(msgspec.Struct, frozen=True):
     """It cannot be decided; `reason` says why, for a person.
 
-    `lacks_own_file` says that it could be once this job has a receipt whose file shows how the server returns content.
+    `lacks_own_file` says that it could be once this job has a receipt whose file shows how the server returns content,
+    `by_time` that it could be once the server's time is known.
     """
 
     reason: str
     lacks_own_file: bool = False
+    by_time: bool = False
 
 
 def sameness_of(back: ReadBack, *, file_bytes: int, sha256: str) -> Sameness:
@@ -216,7 +218,8 @@ def _only(one: Compared, *, is_candidate: bool) -> Adopt | Doubtful:
         if one.in_time is False and not is_candidate:
             return Doubtful(
                 f"{file_id} has the content that was sent, but was created at {made}, not during the attempt: another job "
-                "may have sent it"
+                "may have sent it",
+                by_time=True,
             )
         return Adopt(file=one.file, by=one.by)
     if one.unproven:
@@ -229,7 +232,8 @@ def _only(one: Compared, *, is_candidate: bool) -> Adopt | Doubtful:
         return Adopt(file=one.file, by=ComparedBy.NONE, reason=one.reason)
     return Doubtful(
         f"{file_id} matches, but its content cannot be compared ({one.reason}), and its time, {made}, does not show "
-        "that the attempt made it"
+        "that the attempt made it",
+        by_time=True,
     )
 
 

@@ -103,11 +103,12 @@ class NotYet(msgspec.Struct, frozen=True):
 class Undecided(msgspec.Struct, frozen=True):
     """The list does not decide; `reason` names the candidates. A person must decide, or the content of `alike`: files of
     which each could be the one. `has_vague` says that rows which are not understood could be it, too: then only an equal
-    content decides."""
+    content decides. `by_time` says that only the time of a match speaks against it: by the server's time it may fit."""
 
     reason: str
     alike: tuple[ListedFile, ...] = ()
     has_vague: bool = False
+    by_time: bool = False
 
 
 Reconciliation = Found | Absent | NotYet | Undecided
@@ -156,8 +157,8 @@ def judge(
         claimed_ids: ids among them that are another upload's, by the ledger: some row owns them, or another attempt
             sent what the list shows.
         settled: whether the listing began after the settle time, so that absence may be believed.
-        clock_offset_s: the server's clock minus ours, None where it is unknown. A file is then adopted only if its time
-            fits as it stands, and one whose time does not fit is left to a person.
+        clock_offset_s: the server's clock minus ours at the attempt, or now where nothing shows how it was then; None where
+            it is unknown. A file is then adopted only if its time fits as it stands. It rules no file out.
         disputed_ids: the claimed ids whose owner sent something else than the list shows.
         habits: what the server is known to change.
     """
@@ -199,7 +200,8 @@ def _judge_only(
     if not _of_its_time(doubt, only, clock_offset_s):
         unknown = ", as far as one can tell without the server's time" if clock_offset_s is None else ""
         return Undecided(
-            f"{only.file_id} matches, but was created at {only.created_at}, not during the attempt{unknown}"
+            f"{only.file_id} matches, but was created at {only.created_at}, not during the attempt{unknown}",
+            by_time=True,
         )
     altered = altered_in_file(doubt, only)
     if any(one.field is AlteredField.NAME and _is_unlike(doubt, only) for one in altered):

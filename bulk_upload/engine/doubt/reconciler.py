@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from bulk_upload.core.run.reconcile import (
 )
 from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.doubt.evidence import LAG_S, Evidence
 from bulk_upload.engine.doubt.listing import Listing, read_list, should_show
 from bulk_upload.engine.doubt.owners import Owners
 from bulk_upload.engine.limits.twins import TwinKey
@@ -33,7 +33,7 @@ from bulk_upload.engine.waits import Wait, Waits
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.clock import Clock
@@ -45,11 +45,6 @@ if TYPE_CHECKING:
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.doubt.api_retry import ApiRetry
     from bulk_upload.engine.limits.drain import Drain
-
-LAG_S = 10.0
-"""Files that were accepted this long before absence may be believed must be in the list, too: it is waited for them
-as long as for the file in doubt."""
-
 
 _ENDED = "the run ended before the server's list could decide it"
 
@@ -79,6 +74,7 @@ class Reconciler:
 
     `api_retry` repeats questions that get no answer, and listings that cannot be used. `habits` is what the run learns
     of the server from its answers. `on_withdrawn` is called with each receipt that was taken back: its entry is in doubt.
+    `may_send` says whether the run has something to send that does not wait for another entry; None where nothing is sent.
     """
 
     def __init__(
@@ -94,6 +90,7 @@ class Reconciler:
         waits: Waits | None = None,
         habits: ServerHabits | None = None,
         on_withdrawn: Callable[[HeldReceipt], None] = lambda _: None,
+        may_send: Callable[[], bool] | None = None,
     ) -> None:
         self._files_api = files_api
         self._api_retry = api_retry
@@ -109,22 +106,15 @@ class Reconciler:
         self.owners = Owners(
             ledger=ledger, clock=clock, emit=emit, habits=self.habits, on_withdrawn=on_withdrawn
         )
-        self._compared: list[Doubt] = []
+        self.evidence = Evidence(
+            files_api=files_api, habits=self.habits, clock=clock, drain=drain, may_send=may_send
+        )
         self.others: list[ListedFile] = []
         """Files of other names in the latest list, the newest first: what else is stored at this time."""
 
     def settles_s(self, doubt: Doubt) -> float:
         """Return when absence may be believed, by the monotonic clock."""
         return self._clock.monotonic() + doubt.left_s(utc_s=self._clock.utc_s(), clock_offset_s=None)
-
-    @contextmanager
-    def comparing(self, doubt: Doubt) -> Iterator[None]:
-        """Count a doubt as open while its candidates are compared: its look-alikes are not decided without it."""
-        self._compared.append(doubt)
-        try:
-            yield
-        finally:
-            self._compared.remove(doubt)
 
     async def resolve(
         self, doubt: Doubt, *, ruled_out: frozenset[str] = frozenset(), settles_s: float | None = None
@@ -196,7 +186,7 @@ class Reconciler:
         judged = [(one, await self._judged(one, listing)) for one in questions]
         # Those that came meanwhile count, too.
         open_doubts = {
-            one.attempt_id: one for one in (*self._compared, *(one.doubt for one in self._questions))
+            one.attempt_id: one for one in (*self.evidence.open, *(one.doubt for one in self._questions))
         }
         twins: dict[TwinKey, list[int]] = {}
         for one in open_doubts.values():
@@ -252,7 +242,7 @@ class Reconciler:
             suspected,
             claimed_ids=(listing.claims.keys() - own) | theirs | rivals | question.ruled_out,
             settled=settled,
-            clock_offset_s=offset.best_s,
+            clock_offset_s=self.evidence.matching_offset_s(doubt, offset),
             disputed_ids=disputed | rivals,
             habits=self.habits,
         )
@@ -265,6 +255,8 @@ class Reconciler:
         if isinstance(found, Undecided) and may_get_clear and not settled and offset.exact_s is None:
             # What is accepted until then may show the server's time.
             return NotYet()
+        if isinstance(found, Undecided) and found.by_time:
+            return replace(found, by_time=self.evidence.lacks_time(doubt))
         return found
 
     def _rivals(self, doubt: Doubt, found: Reconciliation, open_doubts: Iterable[Doubt]) -> list[_Rival]:
@@ -283,12 +275,15 @@ class Reconciler:
     ) -> NotYet | Undecided:
         """Wait for a rival that sent just this file, unless both have waited as long as they may."""
         waiting = {one.doubt.attempt_id: one for one in self._questions}
+        reason = f"{rivals[0].file_id} may be that of another entry in doubt, too"
         for rival in rivals:
+            if rival.is_exact and self.evidence.is_awaited(rival.attempt_id):
+                return Undecided(reason, by_time=True)
             other = waiting.get(rival.attempt_id)
             settles_s = question.settles_s if other is None else max(question.settles_s, other.settles_s)
             if rival.is_exact and (other is None or settles_s > listing.began_s):
                 return NotYet()
-        return Undecided(f"{rivals[0].file_id} may be that of another entry in doubt, too")
+        return Undecided(reason)
 
     async def _unless_list_lacks(self, question: _Question, listing: Listing) -> Absent | NotYet | Undecided:
         """Believe absence unless the list lacks a file that the server had accepted before; such a list is read again
@@ -379,5 +374,6 @@ def _unless_twins(found: Reconciliation, *, differ: bool) -> Reconciliation:
         return Undecided(reason)
     if isinstance(found, Found | Undecided):
         files = (found.file,) if isinstance(found, Found) else found.alike
-        return Undecided(reason, alike=files, has_vague=True)
+        by_time = isinstance(found, Undecided) and found.by_time
+        return Undecided(reason, alike=files, has_vague=True, by_time=by_time)
     return found

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore, SentContent
     from bulk_upload.engine.doubt.comparing import Comparer, Files
+    from bulk_upload.engine.doubt.evidence import TimeWait
     from bulk_upload.engine.doubt.reconciler import Reconciler
     from bulk_upload.engine.limits.drain import Drain
     from bulk_upload.engine.upload import RecordedAttempt
@@ -140,7 +141,7 @@ class Doubts:
             return await self.resolve(doubt, why=outcome.reason)
         held = self._settings.in_doubt is InDoubtPolicy.HOLD
         if outcome.is_there_already and outcome.candidate_id is not None and not held:
-            with self._parked(), self._reconciler.comparing(doubt):
+            with self._parked(), self._reconciler.evidence.opened(doubt):
                 return await self._existing(doubt, outcome.candidate_id, outcome.reason)
         if self._is_not_stored(outcome) and not held:
             return await self.release(doubt, f"retried on the server's word ({outcome.reason})")
@@ -167,7 +168,7 @@ class Doubts:
         if settings.in_doubt is InDoubtPolicy.HOLD:
             found = Undecided("left in doubt by --in-doubt hold")
         else:
-            with self._parked(), self._reconciler.comparing(doubt):
+            with self._parked(), self._reconciler.evidence.opened(doubt):
                 found = await self._find(doubt)
                 if isinstance(found, Adopt):
                     altered = self._comparer.prove(doubt, found)
@@ -198,29 +199,33 @@ class Doubts:
     ) -> Adopt | Absent | Undecided:
         """Compare the files that the list shows.
 
-        One that has other content is not looked at again: the list is asked until another appears, or none can.
+        One that has other content is not looked at again: the list is asked until another appears, or none can. Where only
+        the time of a match speaks against it, the list is asked again once other uploads have shown the server's time.
         """
+        evidence = self._reconciler.evidence
+        time = evidence.time_for(doubt)
         alone_s = min(settles_s, self._alone_s(sent))
         ruled_out: frozenset[str] = frozenset()
         matched: tuple[frozenset[str], Adopt] | None = None
         while True:
             asked_s = self._clock.monotonic()
             found = await self._reconciler.resolve(doubt, ruled_out=ruled_out, settles_s=settles_s)
+            if isinstance(found, Undecided) and found.by_time and await time.may_come():
+                continue
             candidates = _candidates(found)
             if not candidates and not isinstance(found, Found):
                 return found
             ids = frozenset(one.file_id for one in candidates)
             if matched is None or matched[0] != ids:
-                own = await self._reconciler.owners.own(doubt)
+                own, lacks_time = await self._reconciler.owners.own(doubt), evidence.lacks_time(doubt)
                 compared = await self._comparer.compare(doubt, sent, candidates, candidate_is_older=bool(own))
                 if isinstance(compared, RuledOut):
                     ruled_out |= compared.file_ids
                     continue
-                if isinstance(compared, Doubtful) and compared.lacks_own_file and asked_s < settles_s:
-                    # Other uploads of the run may have their receipts by then.
-                    await self._drain.sleep(settles_s - self._clock.monotonic() + 0.01)
-                    continue
                 if isinstance(compared, Doubtful):
+                    own_until_s = settles_s if asked_s < settles_s else None
+                    if await self._may_clear(compared, own_until_s, time if lacks_time else None):
+                        continue
                     return Undecided(compared.reason)
                 is_own = compared.file.file_id in own
                 if (unbelieved := _unbelieved(doubt, found, compared, is_own=is_own)) is not None:
@@ -230,6 +235,16 @@ class Doubts:
                 return await self._alone(doubt, sent, matched[1], rival_count=len(ruled_out | ids) - 1)
             # A loop whose clock has whole milliseconds may wake a little early.
             await self._drain.sleep(alone_s - self._clock.monotonic() + 0.01)
+
+    async def _may_clear(self, compared: Doubtful, own_until_s: float | None, time: TimeWait | None) -> bool:
+        """Wait for what other uploads of the run may bring; False where that would change nothing.
+
+        Until `own_until_s` they may have receipts to compare with; `time` is None where the server's time is known.
+        """
+        if compared.lacks_own_file and own_until_s is not None:
+            await self._drain.sleep(own_until_s - self._clock.monotonic() + 0.01)
+            return True
+        return compared.by_time and time is not None and await time.may_come()
 
     async def _compared_candidate(
         self, doubt: Doubt, sent: SentContent, candidate_id: str

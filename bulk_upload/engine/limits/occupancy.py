@@ -31,11 +31,20 @@ class Occupancy:
         self._parked_max = parked_max
         self.live_count = 0
         self.parked_count = 0
+        self.feeds = True
+        """Whether entries of the plan are left to be started."""
+        self._dependent_count = 0
 
     @property
     def active_count(self) -> int:
         """Entries that hold or want a slot."""
         return self.live_count - self.parked_count
+
+    def may_send(self) -> bool:
+        """Whether something is sent, or will be, that does not wait for another entry."""
+        return self.live_count > self._dependent_count or (
+            self.feeds and self.parked_count < self._parked_max
+        )
 
     def may_hold(self, active_count: int) -> bool:
         """Whether this many entries may be active now."""
@@ -55,11 +64,13 @@ class Occupancy:
         self._conditions.check()
 
     @contextmanager
-    def parked(self) -> Iterator[None]:
-        """Count an entry as parked while it waits."""
+    def parked(self, *, depends: bool = False) -> Iterator[None]:
+        """Count an entry as parked while it waits. It `depends` where what other entries do may end the wait."""
         self.parked_count += 1
+        self._dependent_count += depends
         self._conditions.check()
         try:
             yield
         finally:
             self.parked_count -= 1
+            self._dependent_count -= depends

@@ -140,7 +140,7 @@ class EntryTasks:
 
     async def _hold_twins(self, upload: Upload) -> bool:
         """Wait until no twin is in flight; end the entry where none of them may be sent in this run."""
-        with self._occupancy.parked():
+        with self._occupancy.parked(depends=True):
             if await self._twins.hold(upload.twin_key):
                 return True
         alike = "another entry with the same name, size and purpose is in doubt"

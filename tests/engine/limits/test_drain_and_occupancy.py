@@ -95,6 +95,24 @@ async def test_parked_entries_are_not_active() -> None:
 
 
 @on_virtual_time
+async def test_what_may_be_sent_waits_for_no_other_entry() -> None:
+    """An entry that backs off will be sent, one that waits for another may never be; nor is one fed while too many wait."""
+    occupancy, _, _ = _occupancy(4)
+    assert occupancy.may_send()
+    occupancy.feeds = False
+    assert not occupancy.may_send()
+    occupancy.enter()
+    with occupancy.parked():
+        assert occupancy.may_send()
+    with occupancy.parked(depends=True):
+        assert not occupancy.may_send()
+        occupancy.feeds = True
+        assert occupancy.may_send()
+        with occupancy.parked(depends=True):
+            assert not occupancy.may_send()
+
+
+@on_virtual_time
 async def test_as_many_entries_may_be_active_as_there_are_slots() -> None:
     """One more than that may not, nor any while too many are parked, nor once the run drains."""
     occupancy, drain, _ = _occupancy(3)
