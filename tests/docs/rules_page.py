@@ -78,7 +78,7 @@ EXAMPLES: dict[str, Example] = {
     "bad-compressed": Example(
         gzip.compress(GOOD.encode() * 99)[:-20], what_wrong="a gzip file without its end", what_right="the file that is in it"
     ),
-    "compressed": Example(b"\x1f\x8b\x08\x00", what_wrong="a gzip file", what_right="the file that is in it"),
+    "compressed": Example(gzip.compress(GOOD.encode()), what_wrong="a gzip file", what_right="the file that is in it"),
     "not-json-lines": Example("text,label\nOnce upon a time.,story\n"),
     "utf-16": Example(TEXT.encode("utf-16"), TEXT, PRETRAIN, what_wrong="UTF-16, as old editors save it"),
     "zero-filled": Example(b"\0" * 512, what_wrong="512 zero bytes"),

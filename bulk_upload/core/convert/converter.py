@@ -10,6 +10,7 @@ import msgspec
 
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.shapes.json_values import NOT_JSON, is_object, on_one_line, record_of
+from bulk_upload.core.shapes.names import SYSTEM_KEYS
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.repairs import repaired
 from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
@@ -35,11 +36,11 @@ _SEPARATORS = "line separators in texts, now escapes"
 
 
 # Such a key is rare, and the role of a message is not one.
-_SYSTEM_KEY = re.compile(rb'"system(?:_prompt|_message|Instruction|_instruction)?"\s*:')
+_SYSTEM_KEY = re.compile(rb'"(?:' + "|".join(SYSTEM_KEYS).encode() + rb')"\s*:')
 
 
 def _has_system_key(text: bytes) -> bool:
-    return b'"system' in text and _SYSTEM_KEY.search(text) is not None
+    return (b'"sys' in text or b'"preamble' in text) and _SYSTEM_KEY.search(text) is not None
 
 
 class Left(NamedTuple):

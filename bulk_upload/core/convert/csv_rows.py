@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.shapes.json_values import (
     NOT_JSON,
+    Json,
     array_of,
     encode_object,
     encode_text,
@@ -17,15 +18,26 @@ from bulk_upload.core.shapes.json_values import (
     on_one_line,
     record_of,
 )
+from bulk_upload.core.shapes.layouts.conversation import ANSWER_KEYS
+from bulk_upload.core.shapes.layouts.reinforcement import REFERENCE_KEYS
+from bulk_upload.core.shapes.messages import is_conversation, is_message
+from bulk_upload.core.shapes.names import PAIR_KEYS, SYSTEM_KEYS, TEXT_KEYS
+from bulk_upload.core.shapes.prompts import CONTEXT_KEYS, QUESTION_KEYS
+from bulk_upload.core.shapes.target import MESSAGES, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bulk_upload.core.shapes.json_values import Json
-
 _ROWS_AT_ONCE = 500
 _DELIMITERS = (",", "\t", ";")
 _JSON_STARTS = frozenset("[{")
+_SPOKEN = frozenset(
+    {
+        *QUESTION_KEYS, *ANSWER_KEYS, *CONTEXT_KEYS, *REFERENCE_KEYS, *SYSTEM_KEYS, *TEXT_KEYS, TEXT,
+        *(name for pair in PAIR_KEYS for name in pair),
+    }
+)  # fmt: skip
+"""Columns of what is said: JSON there is a text to learn from, unless it is a conversation."""
 
 
 class BadRow(NamedTuple):
@@ -43,7 +55,7 @@ def delimiter_of(line: bytes) -> str | None:
 
 
 def csv_rows(pieces: Iterable[bytes]) -> Iterator[list[Json] | BadRow]:
-    """Return rows as JSON objects, some at once. A cell that holds a JSON array or object becomes that value."""
+    """Return rows as JSON objects, some at once. A cell that holds a JSON array or object becomes that value: see `_SPOKEN`."""
     lines = chain.from_iterable(_texts(pieces))
     first = next(lines, "")
     reader = csv.reader(chain([first], lines), delimiter=delimiter_of(first.encode()) or ",", strict=True)
@@ -91,20 +103,34 @@ def _texts(pieces: Iterable[bytes]) -> Iterator[StringIO]:
 def _object(header: list[str], cells: list[str]) -> Json:
     for cell in cells:
         if cell[:1] in _JSON_STARTS:
-            return object_of(dict(zip(header, map(_value, cells), strict=True)))
+            return object_of({name: _value(name, cell) for name, cell in zip(header, cells, strict=True)})
     # Nearly all rows have nothing but texts.
     return encode_object(dict(zip(header, cells, strict=True)))
 
 
-def _value(cell: str) -> Json:
+def _value(column: str, cell: str) -> Json:
     if cell[:1] in _JSON_STARTS:
         text = cell.strip().encode()
         try:
-            if text[:1] == b"[":
-                items_of(text)
-            else:
-                record_of(text)
+            is_value = _is_said(text) if column in _SPOKEN else _is_json(text)
         except NOT_JSON:
-            return encode_text(cell)
-        return on_one_line(text)
+            is_value = False
+        if is_value:
+            return on_one_line(text)
     return encode_text(cell)
+
+
+def _is_said(text: Json) -> bool:
+    """Whether a value is messages, one message, or an object of messages."""
+    if text[:1] == b"[":
+        return is_conversation(text)
+    record = record_of(text)
+    return is_message(record) or is_conversation(record.get(MESSAGES, b""))
+
+
+def _is_json(text: Json) -> bool:
+    if text[:1] == b"[":
+        items_of(text)
+    else:
+        record_of(text)
+    return True

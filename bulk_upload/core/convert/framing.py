@@ -22,6 +22,8 @@ HEAD_BYTES = 256 * 1024
 """How much of a file decides how its records are told apart."""
 
 _LINES_SEEN_MAX = 50
+_NO_VALUE = "it is no JSON value, or one that does not end"
+_CUT_OFF = "the array does not end: the file may have been cut off here"
 _CSV_SUFFIXES = (".csv", ".tsv")
 
 
@@ -132,12 +134,12 @@ def _values(pieces: Iterable[bytes]) -> Iterator[Batch]:
 def _told_apart(found: list[bytes | NotAValue]) -> Iterator[Batch]:
     values: list[bytes] = []
     for one in found:
-        if isinstance(one, NotAValue):
-            if values:
-                yield values
-                values = []
-            yield Unreadable(one.text, "it is no JSON value, or one that does not end")
-        else:
+        if isinstance(one, bytes):
             values.append(one)
+            continue
+        if values:
+            yield values
+            values = []
+        yield Unreadable(one.text, _NO_VALUE if one.text else _CUT_OFF)
     if values:
         yield values

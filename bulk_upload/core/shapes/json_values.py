@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,6 +18,11 @@ Json: TypeAlias = bytes
 
 Record: TypeAlias = dict[str, Json]
 """An object whose values are not decoded."""
+
+LABEL = "label"
+KTO_KEYS = ("kto_tag",)
+VERDICT_KEYS = (LABEL, *KTO_KEYS)
+"""Where tools keep whether an answer is good; the name of `label` alone does not say so."""
 
 _DECODED_BYTES = 1024 * 1024
 _CHARACTER_BYTES = 4
@@ -40,10 +46,21 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the functions of this module raise for text that is not the JSON they expect."""
 
 
+class RepeatedKey(ValueError):
+    """An object has a key more than once, and all but the last value would be lost. The message is the key."""
+
+
 def record_of(text: bytes) -> Record:
-    """Return the values of an object by their keys. Raises `NOT_JSON`."""
+    """Return the values of an object by their keys, of a key that is there twice the last one. Raises `NOT_JSON`."""
     require_utf8(text)
     return {key: bytes(value) for key, value in _object(text).items()}
+
+
+def whole_record_of(text: bytes) -> Record:
+    """Return all values of an object by their keys. Raises `NOT_JSON`, RepeatedKey."""
+    record = record_of(text)
+    _require_whole(text, [record], around=0)
+    return record
 
 
 def require_utf8(text: bytes) -> None:
@@ -70,9 +87,42 @@ def require_json(text: bytes) -> None:
     msgspec.json.decode(text)
 
 
-def records_of(value: Json) -> list[Record]:
-    """Return the objects of an array. Raises `NOT_JSON`."""
-    return [{key: bytes(inner) for key, inner in one.items()} for one in _objects(value)]
+def whole_records_of(value: Json) -> list[Record]:
+    """Return the objects of an array with all their values. Raises `NOT_JSON`, RepeatedKey."""
+    records = [{key: bytes(inner) for key, inner in one.items()} for one in _objects(value)]
+    _require_whole(value, records, around=_BRACKETS)
+    return records
+
+
+def _require_whole(text: bytes, records: list[Record], *, around: int) -> None:
+    """Raise RepeatedKey where a text has more than these records; `around` are the bytes around them.
+
+    Another value would show in the length. Most texts have no white space between their values, or that of `json.dumps`;
+    others are read once more.
+    """
+    length, gap_count, key_count = around, max(len(records) - 1, 0), 0
+    for record in records:
+        length += _keys_length(tuple(record)) + sum(map(len, record.values()))
+        key_count += len(record)
+        gap_count += max(len(record) - 1, 0)
+    if len(text) == length + gap_count:
+        return
+    if len(text) == length + 2 * gap_count + key_count and text.count(b'": ') >= key_count:
+        return
+    pairs = json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str)
+    for one, record in zip(pairs if around else [pairs], records, strict=True):
+        if len(one) > len(record):
+            counts = Counter(key for key, _ in one)
+            raise RepeatedKey(next(key for key, count in counts.items() if count > 1))
+
+
+@lru_cache(maxsize=1024)
+def _keys_length(names: tuple[str, ...]) -> int:
+    """Return how many bytes an object has besides its values and the commas between them."""
+    return _BRACKETS + sum(len(_key(one)) for one in names)
+
+
+_BRACKETS = len(b"{}")
 
 
 def items_of(value: Json) -> list[Json]:
@@ -140,6 +190,11 @@ def is_number(value: Json) -> bool:
 def is_verdict(value: Json) -> bool:
     """Whether a value is true or false, also as text or as 1 or 0, as tables have it."""
     return value.removeprefix(b'"').removesuffix(b'"').lower() in (b"true", b"false", b"1", b"0")
+
+
+def has_verdict(record: Record, names: tuple[str, ...] = VERDICT_KEYS) -> bool:
+    """Whether a record says of its one answer that it is good or bad, as KTO has it."""
+    return any(is_verdict(record.get(name, b"")) for name in names)
 
 
 def is_empty(value: Json) -> bool:

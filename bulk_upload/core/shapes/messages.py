@@ -18,7 +18,8 @@ from bulk_upload.core.shapes.json_values import (
     joined,
     object_of,
     record_of,
-    records_of,
+    whole_record_of,
+    whole_records_of,
 )
 from bulk_upload.core.shapes.roles import known_role
 from bulk_upload.core.shapes.target import CannotConvert
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.shapes.target import Target
 
-_ROLE_KEYS = ("role", "from")
-_CONTENT_KEYS = ("content", "value", "parts", "message", "text")
+ROLE_KEYS = ("role", "from")
+CONTENT_KEYS = ("content", "value", "parts", "message", "text")
+"""Where tools keep who speaks in a message, and what is said."""
 USER: Json = b'"user"'
 ASSISTANT: Json = b'"assistant"'
 SYSTEM: Json = b'"system"'
@@ -77,13 +79,13 @@ def is_conversation(value: Json) -> bool:
 
 def is_message(record: Record) -> bool:
     """Whether an object is a message, in the words of any tool."""
-    return _key(record, _ROLE_KEYS) is not None and _key(record, _CONTENT_KEYS) is not None
+    return _key(record, ROLE_KEYS) is not None and _key(record, CONTENT_KEYS) is not None
 
 
 def messages_of(value: Json, place: str, target: Target, account: Account) -> list[Record]:
     """Return the messages of an array, whatever its tool calls their parts. Raises CannotConvert."""
     try:
-        records = records_of(value)
+        records = whole_records_of(value)
     except NOT_JSON:
         raise CannotConvert(f"has something else than messages in {place}") from None
     return [_message(one, place, index, target, account) for index, one in enumerate(records)]
@@ -96,7 +98,7 @@ def turns_of(value: Json, role: Json, place: str, target: Target, account: Accou
         return [message(role, value)]
     if is_object(value):
         account.is_changed = True
-        return [_message(record_of(value), place, 0, target, account)]
+        return [_message(whole_record_of(value), place, 0, target, account)]
     if is_array(value):
         return messages_of(value, place, target, account)
     raise CannotConvert(f"has {place} that is neither a text nor messages")
@@ -126,8 +128,8 @@ def system_text(value: Json, place: str, target: Target, account: Account) -> Js
     if is_text(value):
         return value
     if is_object(value):
-        record = record_of(value)
-        key = _key(record, _CONTENT_KEYS)
+        record = whole_record_of(value)
+        key = _key(record, CONTENT_KEYS)
         if key is None:
             raise CannotConvert(f"has {place} without a text")
         account.lost += [f"{place}.{name}" for name in record if name not in (key, "role")]
@@ -166,7 +168,7 @@ def is_same_turns(first: Sequence[Record], second: Sequence[Record]) -> bool:
 
 
 def _message(record: Record, place: str, index: int, target: Target, account: Account) -> Record:
-    role_key, content_key = _key(record, _ROLE_KEYS), _key(record, _CONTENT_KEYS)
+    role_key, content_key = _key(record, ROLE_KEYS), _key(record, CONTENT_KEYS)
     if role_key is None or content_key is None:
         missing = "role" if role_key is None else "content"
         raise CannotConvert(f"has a message without {missing}: {place}[{index}]")
@@ -189,11 +191,15 @@ def _key(record: Record, names: tuple[str, ...]) -> str | None:
 def _content(value: Json, place: str, target: Target, account: Account) -> Json:
     if is_text(value):
         return value
+    if is_object(value):
+        # Gemini's API takes one part for a list of one.
+        value = array_of([value])
+        account.is_changed = True
     if is_empty(value) or not is_array(value):
         raise CannotConvert(f"has a message without text: {place}")
     try:
         parts = items_of(value)
-        objects = [None if is_text(one) else record_of(one) for one in parts]
+        objects = [None if is_text(one) else whole_record_of(one) for one in parts]
     except NOT_JSON:
         raise CannotConvert(f"has parts in {place} that are no objects") from None
     if target.content_parts and all(one is not None and "type" in one for one in objects):

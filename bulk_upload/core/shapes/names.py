@@ -16,6 +16,12 @@ PAIR_KEYS = (
 )
 """Where tools keep a good and a bad answer."""
 
+SYSTEM_KEYS = (
+    "system", "system_prompt", "systemPrompt", "system_message", "systemMessage", "systemInstruction",
+    "system_instruction", "sys_prompt", "preamble",
+)  # fmt: skip
+"""Where tools keep a system prompt beside the messages."""
+
 TEXT_KEYS = ("content", "raw_content", "page_content", "body", "document", "article", "passage")
 """Where tools keep the text of a document."""
 
@@ -29,6 +35,7 @@ class _Name(NamedTuple):
 
 
 _NAMES = (
+    _Name("KTO of LLaMA-Factory (`kto_tag`)", ("kto_tag",)),
     _Name("preference pairs of ShareGPT (`conversations`, `chosen`, `rejected`)", ("conversations", "chosen", "rejected")),
     _Name("preference pairs of OpenAI (`input`, `preferred_output`, `non_preferred_output`)", PAIR_KEYS[1]),
     _Name("preference pairs (`prompt`, `chosen`, `rejected`)", ("prompt", "chosen", "rejected")),

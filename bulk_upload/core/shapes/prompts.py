@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from bulk_upload.core.shapes.json_values import (
     NOT_JSON,
     is_array,
+    is_empty,
     is_object,
     is_text,
     joined,
-    record_of,
+    whole_record_of,
 )
 from bulk_upload.core.shapes.messages import (
+    SYSTEM,
     USER,
     history_of,
     is_conversation,
@@ -57,7 +59,8 @@ def conversation_key(reading: Reading) -> str | None:
     for name in present(CONVERSATION_KEYS, reading.keys):
         value = reading.record[name]
         if is_array(value) and (name == MESSAGES or is_conversation(value)):
-            return name
+            # An empty one beside a question says nothing.
+            return None if is_empty(value) and reading.first_of(QUESTION_KEYS) is not None else name
     return None
 
 
@@ -84,20 +87,26 @@ def take_question(reading: Reading, name: str) -> list[Record]:
     value = reading.take(name)
     reading.account.is_changed = True
     if not is_text(value):
-        return turns_of(value, USER, name, reading.target, reading.account)
+        turns = turns_of(value, USER, name, reading.target, reading.account)
+        start = 1 if turns and turns[0]["role"] == SYSTEM else 0
+        return [*turns[:start], *_before(reading), *turns[start:]]
     if is_transcript(value):
         turns = turns_of_transcript(value)
         # The text ends where the answer is to begin.
-        return turns[:-1] if turns[-1]["content"] == b'""' else turns
+        return [*_before(reading), *(turns[:-1] if turns[-1]["content"] == b'""' else turns)]
     texts = [value]
     for context in CONTEXT_KEYS:
         if context != name and context in reading.record:
             texts += _context(reading, context)
+    return [*_before(reading), message(USER, value if len(texts) == 1 else joined(texts, _GAP))]
+
+
+def _before(reading: Reading) -> list[Record]:
     before: list[Record] = []
     for earlier in present(HISTORY_KEYS, reading.keys):
         if (history := reading.take_if_any(earlier)) is not None:
             before += history_of(history, reading.target, reading.account)
-    return [*before, message(USER, value if len(texts) == 1 else joined(texts, _GAP))]
+    return before
 
 
 def _context(reading: Reading, name: str) -> list[Json]:
@@ -115,7 +124,7 @@ def _in_input(reading: Reading) -> list[Record] | None:
     if value is None or not is_object(value):
         return None
     try:
-        inner = record_of(value)
+        inner = whole_record_of(value)
     except NOT_JSON:
         return None
     if MESSAGES not in inner:

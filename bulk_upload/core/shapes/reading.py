@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.shapes.json_values import NOT_JSON, is_array, is_empty, is_object, is_text, object_of
 from bulk_upload.core.shapes.messages import Account, system_text, with_system
-from bulk_upload.core.shapes.names import present
+from bulk_upload.core.shapes.names import SYSTEM_KEYS, present
 from bulk_upload.core.shapes.target import CannotConvert, Mapped
 
 if TYPE_CHECKING:
@@ -14,16 +14,6 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.shapes.json_values import Json, Record
     from bulk_upload.core.shapes.target import Target
-
-SYSTEM_KEYS = (
-    "system",
-    "system_prompt",
-    "system_message",
-    "systemInstruction",
-    "system_instruction",
-    "preamble",
-)
-"""Where tools keep a system prompt beside the messages."""
 
 
 class Reading:
@@ -92,7 +82,7 @@ class Reading:
             if name in self._used:
                 made.update(fields)
             elif name in fields:
-                self.account.lost.append(name)
+                (self.account.empty if is_empty(value) else self.account.lost).append(name)
             else:
                 made[name] = value
         if not fields.keys() <= made.keys():

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.shapes.json_values import (
     NOT_JSON,
+    RepeatedKey,
     is_array,
     is_object,
     is_text,
     object_of,
-    record_of,
     require_utf8,
     text_of,
+    whole_record_of,
 )
 from bulk_upload.core.shapes.layouts.conversation import as_conversation
 from bulk_upload.core.shapes.layouts.preference import as_preference
@@ -23,6 +24,7 @@ from bulk_upload.core.shapes.names import ARRAYS_OF_MESSAGES, PAIR_KEYS, PLAIN_T
 from bulk_upload.core.shapes.prompts import CONVERSATION_KEYS
 from bulk_upload.core.shapes.reading import Reading
 from bulk_upload.core.shapes.target import MESSAGES, TEXT, CannotConvert, Layout, Mapped
+from bulk_upload.core.text.wording import quoted
 
 if TYPE_CHECKING:
     from bulk_upload.core.shapes.json_values import Json
@@ -44,6 +46,13 @@ def mapped(text: Json, target: Target) -> Mapped | None:
 
     Raises `NOT_JSON`, and CannotConvert for a record of a known shape that cannot be converted without a guess.
     """
+    try:
+        return _mapped(text, target)
+    except RepeatedKey as error:
+        raise CannotConvert(f"has the key {quoted(str(error))} twice, and one value would be lost") from None
+
+
+def _mapped(text: Json, target: Target) -> Mapped | None:
     if is_array(text):
         require_utf8(text)
         return _bare(text, target)
@@ -52,7 +61,7 @@ def mapped(text: Json, target: Target) -> Mapped | None:
         return Mapped(object_of({TEXT: text}), PLAIN_TEXTS) if target.layout is Layout.TEXT else None
     if not is_object(text):
         return None
-    reading = Reading(text, record_of(text), target)
+    reading = Reading(text, whole_record_of(text), target)
     try:
         _unwrap(reading)
         return _BY_LAYOUT[target.layout](reading)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from bulk_upload.core.shapes.json_values import VERDICT_KEYS
 from bulk_upload.core.shapes.layouts.conversation import ANSWER_KEYS
-from bulk_upload.core.shapes.layouts.preference import VERDICT
 from bulk_upload.core.shapes.layouts.reinforcement import REFERENCE_KEYS, REWARD
 from bulk_upload.core.shapes.names import NAMED_KEYS, PAIR_KEYS, TEXT_KEYS
 from bulk_upload.core.shapes.prompts import CONVERSATION_KEYS, QUESTION_KEYS
@@ -16,7 +16,7 @@ _KEYS_REMEMBERED_MAX = 1024
 TELLING_KEYS = frozenset(
     {
         *NAMED_KEYS, *CONVERSATION_KEYS, *QUESTION_KEYS, *ANSWER_KEYS, *(one for pair in PAIR_KEYS for one in pair),
-        *REFERENCE_KEYS, REWARD, VERDICT, TEXT, *TEXT_KEYS,
+        *REFERENCE_KEYS, REWARD, *VERDICT_KEYS, TEXT, *TEXT_KEYS,
     }
 )  # fmt: skip
 """A record with none of these keys has no name, and no layout knows it."""
@@ -34,7 +34,7 @@ def may_be_known(keys: tuple[str, ...], layout: Layout) -> bool:
                 or not (names.isdisjoint(QUESTION_KEYS) or names.isdisjoint(ANSWER_KEYS))
             )
         case Layout.PREFERENCE:
-            return _has_pair(names) or VERDICT in names
+            return _has_pair(names) or not names.isdisjoint(VERDICT_KEYS)
         case Layout.REINFORCEMENT:
             return not names.isdisjoint(REFERENCE_KEYS) or REWARD in names
         case Layout.TEXT:

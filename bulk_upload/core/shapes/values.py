@@ -27,7 +27,7 @@ BETWEEN = b" \t\r\n,\xef\xbb\xbf"
 
 
 class NotAValue(NamedTuple):
-    """Bytes between values, or a value that does not end."""
+    """Bytes between values, a value that does not end, or, without a text, the end of an array that does not end."""
 
     text: bytes
 
@@ -76,6 +76,8 @@ class ValueSplitter:
         rest = self._text[self._end if self._start is None else self._start :].strip(BETWEEN)
         if rest:
             found.append(NotAValue(rest))
+        elif self._base:
+            found.append(NotAValue(b""))
         return found
 
     def _split(self) -> list[Json | NotAValue]:
@@ -232,7 +234,7 @@ def values_in(text: bytes) -> list[Json] | None:
     splitter = ValueSplitter(len(text))
     values: list[Json] = []
     for one in [*splitter.feed(text), *splitter.finish()]:
-        if isinstance(one, NotAValue) or is_text(one):
+        if not isinstance(one, bytes) or is_text(one):
             return None
         values.append(one)
     return values

@@ -31,9 +31,11 @@ _NOT_ENCODED = (TypeError, ValueError, OverflowError, RecursionError)
 
 def foreign_schema(value: Mapping[str, Any], schema: Schema) -> Complaint | None:
     """Return a complaint that names the shape of a line, None where it is unknown."""
-    name = known_name(value)
+    name, made, is_damaged = known_name(value), None, False
     try:
         made = _converted(value, schema)
+    except _Damaged:
+        is_damaged = True
     except OtherLayout as error:
         return None if name is None else _of_another(name, value, schema, error)
     except CannotConvert as error:
@@ -47,6 +49,8 @@ def foreign_schema(value: Mapping[str, Any], schema: Schema) -> Complaint | None
         or any(_has_all(value, one.schema.required_names) for one in PURPOSES.values())
     ):
         return None
+    if is_damaged:
+        return _damaged(name, schema)
     return _cannot(name, schema, f"this purpose needs {names_listed(schema.required_names)} on every line")
 
 
@@ -98,8 +102,17 @@ def _converted(value: object, schema: Schema) -> Mapped | None:
         return mapped(_encode(value), target)
     except CannotConvert:
         raise
-    except (*NOT_JSON, *_NOT_ENCODED):
+    except NOT_JSON:
         return None
+    except _NOT_ENCODED:
+        raise _Damaged from None
+
+
+class _Damaged(CannotConvert):
+    """A value with something that is no JSON, or half a character: other findings say what."""
+
+    def __init__(self) -> None:
+        super().__init__("holds something that must be mended first")
 
 
 def is_unknown(value: object, schema: Schema) -> bool:
@@ -125,6 +138,11 @@ def _complaint(made: Mapped, schema: Schema) -> Complaint:
 def _cannot(name: str, schema: Schema, reason: str) -> Complaint:
     found = f"the lines are {name}, not {names_listed(schema.required_names)}"
     return Complaint("foreign-schema", found, remedy=f"They cannot be converted: {reason}")
+
+
+def _damaged(name: str, schema: Schema) -> Complaint:
+    found = f"the lines are {name}, not {names_listed(schema.required_names)}"
+    return Complaint("foreign-schema", found, remedy="Mend what other findings name, then convert them")
 
 
 def _of_another(name: str, value: object, schema: Schema, error: OtherLayout) -> Complaint:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.validation.json_text import Parsed
 
 _SHAPES_REMEMBERED_MAX = 256
+_RETRIES_MAX = 1_000
+"""How many lines are looked at again whose keys are those of a line that could not be converted."""
 
 
 _MISSES_MAX = 8
@@ -66,6 +68,7 @@ class LineJudge:
         self._thorough = thorough
         self._reader = reader_of(purpose.schema)
         self._foreign_known: dict[tuple[str, ...], Complaint] = {}
+        self._retries_left = _RETRIES_MAX
         self._required = frozenset(purpose.schema.required_names)
         self._others: dict[tuple[str, ...], Complaint | None] = {}
         self._telling = _telling_keys(self._known)
@@ -239,10 +242,14 @@ class LineJudge:
         return other
 
     def _foreign(self, value: Mapping[str, Any]) -> Complaint | None:
-        """Return a complaint about another tool's shape. One is kept of a file: lines with the same keys share it."""
+        """Return a complaint about another tool's shape. A few are kept of a file: lines with the same keys share one.
+
+        Where one line cannot be converted, the next ones may well be.
+        """
         keys = tuple(value)
         known = self._foreign_known.get(keys)
-        if known is None:
+        if known is None or (known.convert is None and self._retries_left > 0):
+            self._retries_left -= known is not None
             known = foreign_schema(value, self._schema)
             if known is not None and len(self._foreign_known) < _SHAPES_REMEMBERED_MAX:
                 self._foreign_known[keys] = known

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import Kind
 from bulk_upload.core.shapes.command import PLAIN
-from bulk_upload.core.shapes.messages import is_message
+from bulk_upload.core.shapes.messages import CONTENT_KEYS, ROLE_KEYS, is_message
+from bulk_upload.core.shapes.names import SYSTEM_KEYS, known_name
 from bulk_upload.core.shapes.roles import meant_role
 from bulk_upload.core.text.wording import did_you_mean, nearest, quoted
 from bulk_upload.core.validation.conversion.content_parts import unexpected_parts
@@ -34,6 +35,7 @@ _TYPES: dict[Kind, tuple[type, ...]] = {
     Kind.ARRAY: (list,),
     Kind.OBJECT: (dict,),
 }
+_SHAREGPT_KEYS = ("from", "value")
 _PLAIN_KEYS = ("role", "content")
 _TOOL_KEYS = ("tool_calls", "tool_call_id")
 MESSAGE_KEYS = ("weight", *_TOOL_KEYS)
@@ -43,8 +45,6 @@ _NAMES: dict[type, str] = {
     type(None): "null",
 }  # fmt: skip
 _SYSTEM, _USER, _ASSISTANT = "system", "user", "assistant"
-SYSTEM_KEYS = ("system", "system_prompt", "systemInstruction", "system_instruction")
-"""Where other APIs keep the system prompt: beside the messages, where the reference has no such field."""
 _ERRORS = frozenset({"error", "errors", "detail"})
 _ERROR_KEYS = _ERRORS | {
     "code",
@@ -205,12 +205,15 @@ def _wrong_value(value: str, values: tuple[str, ...], path: str) -> Complaint:
 
 
 def _array_with(name: str, holder: Mapping[str, Any]) -> str | None:
-    """Return the key of an array whose first object has a field that is missed; None where there is none."""
+    """Return the key of an array whose first object has a field that is missed, or another tool's shape; None where there is none."""
     return next(
         (
             key
             for key, value in holder.items()
-            if isinstance(value, list) and value and isinstance(value[0], dict) and name in value[0]
+            if isinstance(value, list)
+            and value
+            and isinstance(value[0], dict)
+            and (name in value[0] or known_name(value[0]) is not None)
         ),
         None,
     )
@@ -235,7 +238,7 @@ def _message(message: object, schema: Schema, path: str, counted: Container[str]
         return (_wrong_type(message, 'an object of "role" and "content"', path, counted),)
     complaints = []
     if "role" not in message:
-        complaints.append(_missing_in_message("role", "from", message, path, counted))
+        complaints.append(_missing_in_message("role", ROLE_KEYS, message, path, counted))
     elif not isinstance(message["role"], str):
         complaints.append(_wrong_type(message["role"], "a string", f"{path}.role", counted))
     elif message["role"] not in schema.roles:
@@ -247,7 +250,7 @@ def _message(message: object, schema: Schema, path: str, counted: Container[str]
     if message.get("content") is None and _says_by_tools(message, schema):
         return complaints
     if "content" not in message:
-        complaints.append(_missing_in_message("content", "value", message, path, counted))
+        complaints.append(_missing_in_message("content", CONTENT_KEYS, message, path, counted))
     else:
         complaints += _content(message["content"], schema, f"{path}.content", counted)
     return complaints
@@ -259,12 +262,16 @@ def _says_by_tools(message: Mapping[str, Any], schema: Schema) -> bool:
 
 
 def _missing_in_message(
-    name: str, sharegpt: str, message: Mapping[str, Any], path: str, counted: Container[str]
+    name: str, names: tuple[str, ...], message: Mapping[str, Any], path: str, counted: Container[str]
 ) -> Complaint:
-    if sharegpt in message and "missing-key" not in counted:
-        found = f'there is no "{name}", but "{sharegpt}", as in ShareGPT'
-        remedy = f'Rename "{sharegpt}" to "{name}"'
-        return Complaint("missing-key", found, f"{path}.{name}", remedy, convert=PLAIN)
+    """Return a complaint about a message without a key, that may stand under another one of `names`."""
+    other = next((one for one in names if one in message), None)
+    if other is not None and "missing-key" not in counted:
+        like = ", as in ShareGPT" if other in _SHAREGPT_KEYS else ""
+        found = f'there is no "{name}", but "{other}"{like}'
+        return Complaint(
+            "missing-key", found, f"{path}.{name}", f'Rename "{other}" to "{name}"', convert=PLAIN
+        )
     return _missing(name, tuple(message), f"{path}.{name}", counted)
 
 

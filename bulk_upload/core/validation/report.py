@@ -12,6 +12,7 @@ from bulk_upload.core.dataset.facts import FileFacts  # noqa: TC001 - as Mapping
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.validation.rules import (
     ALL_RULES,
+    KEPT_APART_MAX,
     KEPT_PER_RULE_MAX,
     RULES,
     Complaint,
@@ -95,6 +96,7 @@ class Findings:
         self._choice = choice
         self.kept: list[Finding] = []
         self.counts: Counter[str] = Counter()
+        self._said: set[tuple[object, ...]] = set()
         self.counted: set[str] = set(choice.ignored)
         """Rules of which no further finding is kept: their complaints need no words."""
 
@@ -106,9 +108,21 @@ class Findings:
             self.counts[rule] += 1
         return True
 
-    def keeps(self, rule: str) -> bool:
+    def _keeps(self, rule: str) -> bool:
         """Whether another finding of a rule would be kept."""
+        if RULES[rule].each:
+            return len(self._said) < KEPT_APART_MAX
         return self.counts[rule] < (1 if RULES[rule].once else KEPT_PER_RULE_MAX)
+
+    def _is_news(self, complaint: Complaint) -> bool:
+        """Whether a complaint says what none said before, where only such are kept."""
+        if not RULES[complaint.rule].each:
+            return True
+        said = (complaint.found, complaint.remedy, complaint.convert)
+        if said in self._said:
+            return False
+        self._said.add(said)
+        return True
 
     def add(
         self, complaint: Complaint, *, where: str, line_no: int | None = None, line_start: int = 0
@@ -119,7 +133,7 @@ class Findings:
         """
         if complaint.rule in self._choice.ignored:
             return
-        if self.keeps(complaint.rule):
+        if self._keeps(complaint.rule) and self._is_news(complaint):
             self.kept.append(
                 finding_of(
                     complaint,
@@ -131,7 +145,7 @@ class Findings:
                 )
             )
         self.counts[complaint.rule] += 1
-        if not self.keeps(complaint.rule):
+        if not self._keeps(complaint.rule):
             self.counted.add(complaint.rule)
 
     def report(self, *, line_count: int, byte_count: int) -> FileReport:

@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 KEPT_PER_RULE_MAX = 50
 """Findings of one rule in one file beyond this many are counted, not kept."""
 
+KEPT_APART_MAX = 5
+"""The same for findings of which only those are kept that say something else."""
+
 
 class Rule(msgspec.Struct, frozen=True):
-    """One rule. `remedy` is what usually helps; a finding may know better. `once` keeps its first finding only."""
+    """One rule. `remedy` is what usually helps; a finding may know better.
+
+    `once` keeps its first finding only; with `each`, the first of those that say something else, a few.
+    """
 
     severity: Severity
     meaning: str
     remedy: str
     once: bool = False
+    each: bool = False
 
 
 class Complaint(NamedTuple):
@@ -90,7 +97,7 @@ RULES: dict[str, Rule] = {
         _N, "a line holds U+2028, U+2029 or U+0085, where some readers cut it; JSON allows them",
         "Write them as escapes if a reader cuts such lines", once=True,
     ),
-    "foreign-schema": Rule(_E, "the lines follow the convention of another tool", "Convert them", once=True),
+    "foreign-schema": Rule(_E, "the lines follow the convention of another tool", "Convert them", once=True, each=True),
     "purpose-mismatch": Rule(
         _E, "the file is plainly of another purpose than its entry says", "Set that purpose, or name the file that was meant",
         once=True,

@@ -35,16 +35,21 @@ def unpacked(file: IO[bytes], head: bytes) -> Iterator[bytes | Complaint]:
     Raises OSError when the file system fails.
     """
     name, pieces = ("gzip", _gunzipped(file)) if head.startswith(_GZIP) else ("Zstandard", _unzstd(file))
-    found = f"the file is {name}, not JSON Lines"
-    yield Complaint("compressed", found, remedy="Write an unpacked copy", convert=PLAIN)
+    packed = Complaint(
+        "compressed", f"the file is {name}, not JSON Lines", remedy="Write an unpacked copy", convert=PLAIN
+    )
     try:
         yield from pieces
     except ImportError:
+        yield packed
         yield Complaint(
             "compressed-unread", "what is in the file was not checked: zstandard is not installed"
         )
     except _Damaged as error:
+        # It cannot be unpacked.
         yield Complaint("bad-compressed", f"the {name} data is damaged or was cut off: {error}")
+    else:
+        yield packed
 
 
 class _Damaged(Exception):

@@ -69,7 +69,9 @@ def check_file(
                 return _check_packed(file, head, task, findings, byte_count=byte_count, on_bytes=on_bytes)
         return merged(findings, _check_lines(descriptor, task, on_bytes))
     if kind is Format.PARQUET and byte_count:
-        return _check_parquet(descriptor, byte_count, task, findings, on_bytes)
+        # No conversion reads it: remedies name none.
+        task = replace(task, command=None)
+        return _check_parquet(descriptor, byte_count, task, about_the_name(task), on_bytes)
     for complaint in _whole_file_complaints(descriptor, byte_count, kind, task):
         _add(findings, task, complaint)
     return findings.report(line_count=0, byte_count=byte_count)

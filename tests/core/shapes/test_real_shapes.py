@@ -55,6 +55,10 @@ CONVERSATIONS = {
     "conversation": ({"conversation": sharegpt("u:h", "a:g")}, {"messages": turns("u:h", "a:g")}),
     "prompt and completion": ({"prompt": "p", "completion": "c"}, {"messages": turns("u:p", "a:c")}),
     "prompt and completion of messages": ({"prompt": turns("s:s", "u:p"), "completion": turns("a:c")}, {"messages": turns("s:s", "u:p", "a:c")}),
+    "history before messages": ({"prompt": turns("s:s", "u:p"), "history": [["h", "g"]], "completion": "c"}, {"messages": turns("s:s", "u:h", "a:g", "u:p", "a:c")}),
+    "system prompt in camel case": ({"systemPrompt": "s", "conversations": sharegpt("u:h", "a:g")}, {"messages": turns("s:s", "u:h", "a:g")}),
+    "preamble": ({"preamble": "s", "messages": [{"role": "User", "message": "h"}, {"role": "Chatbot", "message": "g"}]}, {"messages": turns("s:s", "u:h", "a:g")}),
+    "gemini with one part": ({"system_instruction": {"parts": {"text": "s"}}, "contents": gemini("u:h", "a:g")}, {"messages": turns("s:s", "u:h", "a:g")}),
     "array of messages": (turns("u:h", "a:g"), {"messages": turns("u:h", "a:g")}),
     "array of sharegpt": (sharegpt("u:h", "a:g"), {"messages": turns("u:h", "a:g")}),
     "cohere": ({"messages": [{"role": "System", "content": "s"}, {"role": "User", "content": "u"}, {"role": "Chatbot", "content": "c"}]}, {"messages": turns("s:s", "u:u", "a:c")}),
@@ -87,6 +91,7 @@ PAIRS = {
     ),
     "orca": ({"question": "p", "chosen": "g", "rejected": "b"}, {}),
     "llama-factory": ({"instruction": "p", "input": "", "chosen": "g", "rejected": "b"}, {}),
+    "no messages yet": ({"messages": [], "prompt": "p", "chosen": "g", "rejected": "b"}, {}),
     "messages that end with the answer": ({"messages": turns("u:p", "a:g"), "chosen": turns("a:g"), "rejected": turns("a:b")}, {}),
 }  # fmt: skip
 REFERENCES = {
@@ -152,6 +157,11 @@ CANNOT = [
     (CHAT, {"prompt": "p", "completion": "c", "label": "False"}, "KTO"),
     (CHAT, {"prompt": "p", "completion": "c", "label": 0}, "KTO"),
     (PREFERENCE, {"prompt": "p", "completion": "c", "label": "1"}, "KTO"),
+    (CHAT, {"instruction": "p", "output": "c", "kto_tag": False}, "KTO"),
+    (PREFERENCE, {"instruction": "p", "output": "c", "kto_tag": True}, "KTO"),
+    (CHAT, {"instruction": "p", "output": ""}, "empty answer"),
+    (CHAT, {"conversations": sharegpt("u:p", "a:c"), "label": False}, "KTO"),
+    (CHAT, {"conversations": sharegpt("u:p", "a:c"), "kto_tag": "true"}, "KTO"),
     (CHAT, {"prompt": "p", "chosen": "g", "rejected": "b"}, "preference-fine-tune"),
     (PREFERENCE, {"chosen": turns("u:p", "a:g"), "rejected": turns("u:x", "a:b")}, "different questions"),
     (CHAT, {"system": "x", "messages": turns("s:s", "u:u", "a:a")}, "two different system prompts"),
@@ -186,6 +196,45 @@ def test_what_a_purpose_has_no_place_for_is_named() -> None:
     assert made is not None
     assert json.loads(made.value) == {"messages": turns("u:a", "a:b")}
     assert made.lost == ("messages[].content[].cache_control", "messages[].content[].image_url")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "line"),
+    [
+        (CHAT, b'{"instruction":"a","instruction":"b","output":"o"}'),
+        (CHAT, b'{"instruction": "a", "output": "o", "instruction": "b"}'),
+        (CHAT, b'{"\\u0069d":1,"instruction":"a","output":"o","id":2}'),
+        (CHAT, b'{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b","value":"c"}]}'),
+        (CHAT, b'[{"role": "user", "content": "a", "content": "b"}, {"role": "assistant", "content": "c"}]'),
+        (CHAT, b'{"messages":[{"role":"User","content":[{"text":"a","text":"b"}]}]}'),
+        (
+            PREFERENCE,
+            b'{"prompt":"p","chosen":{"role":"assistant","content":"g","content":"h"},"rejected":"b"}',
+        ),
+        (REINFORCEMENT, b'{"prompt":"p","reward_model":{"ground_truth":"4","ground_truth":"5"}}'),
+        (PRETRAIN, b'{"content":"a","content":"b"}'),
+    ],
+)
+def test_a_key_that_is_there_twice_loses_no_value(purpose: Purpose, line: bytes) -> None:
+    """A reader of JSON keeps one of the values; the record is refused, however it is written."""
+    target = target_of(purpose.schema)
+    assert target is not None
+    with pytest.raises(CannotConvert, match="twice"):
+        mapped(line, target)
+
+
+def test_keys_are_counted_whatever_the_space_between_them() -> None:
+    """White space is no second value, and an object that is moved as it is keeps what it has."""
+    target = target_of(CHAT.schema)
+    assert target is not None
+    for line in (
+        b'{"instruction":"a","output":"o","x":{"a":1,"a":2}}',
+        b'{ "instruction" :"a","output": "o","x":{"a":1,"a":2}}',
+        b'{"instruction": "a", "output": "o", "x": {"a":1,"a":2}}',
+    ):
+        made = mapped(line, target)
+        assert made is not None
+        assert made.value.endswith(b'"x":{"a":1,"a":2}}')
 
 
 def test_what_is_good_already_stays_byte_for_byte() -> None:

@@ -23,6 +23,8 @@ TEXTS = [
     (b'\xef\xbb\xbf{"a": 1}\n\xef\xbb\xbf{"b": 2}', [b'{"a": 1}', b'{"b": 2}']),
     (b'x {"a": 1} 5 {"b": 2} y', [NotAValue(b"x"), b'{"a": 1}', NotAValue(b"5"), b'{"b": 2}', NotAValue(b"y")]),
     (b'[{"a": 1}, {"b": ', [b'{"a": 1}', NotAValue(b'{"b":')]),
+    (b'[\n{"a": 1},\n{"b": 2},\n', [b'{"a": 1}', b'{"b": 2}', NotAValue(b"")]),
+    (b'["a", "b"', [b'"a"', b'"b"', NotAValue(b"")]),
     (b'{"a": "never', [NotAValue(b'{"a": "never')]),
     (b'{"a": 1}]', [b'{"a": 1}', NotAValue(b"]")]),
     (b"", []),

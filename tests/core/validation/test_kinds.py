@@ -114,6 +114,15 @@ KINDS = {
     "records in one object": Kind(
         TUNE, lines({"data": [chat(USER, SAID), chat(USER, SAID)]}), "missing-key", "in the array `data`", "record of `data` on a line"
     ),
+    "records of another tool in one object": Kind(
+        TUNE, lines({"data": [{"instruction": "i", "output": "o"}]}), "missing-key", "in the array `data`", "record of `data` on a line"
+    ),
+    "a text under another key": Kind(
+        TUNE, lines(chat({"role": "user", "message": "a"}, {"role": "assistant", "message": "b"})), "missing-key", 'but "message"', f"{CONVERTED} fine-tune"
+    ),
+    "a system prompt under another name": Kind(
+        TUNE, lines({"preamble": "s", **chat(USER, SAID)}), "system-beside-messages", '"preamble"', f"{CONVERTED} fine-tune"
+    ),
     "a weight that JSON has under another name": Kind(
         TUNE, lines(chat(USER, {**SAID, "weight": True})), "bad-weight", "the weight is true", "Write 1"
     ),
@@ -129,6 +138,33 @@ def report_of(kind: Kind) -> FileReport:
     checker.feed(kind.content)
     checker.finish()
     return checker.report()
+
+
+def findings_of(content: bytes, rule: str) -> list[tuple[int | None, str]]:
+    """Return the line and the remedy of each finding of a rule that is kept."""
+    report = report_of(Kind(TUNE, content, rule, "", ""))
+    return [(one.line_no, one.remedy) for one in report.findings if one.rule == rule]
+
+
+def test_each_shape_of_a_file_is_named_with_its_own_advice() -> None:
+    """One line that cannot be converted does not speak for the others, whatever their keys, and a few words are enough."""
+    content = lines(
+        {"instruction": "i", "input": 5, "output": "o"},
+        {"instruction": "i", "input": "x", "output": "o"},
+        {"conversations": [{"from": "human", "value": "h"}, {"from": "gpt", "value": "g"}]},
+        *({"instruction": str(number), "input": 5, "output": "o"} for number in range(100)),
+    )
+    (first, bad), (second, good), (third, sharegpt) = findings_of(content, "foreign-schema")
+    assert (first, second, third) == (1, 2, 3)
+    assert bad == "They cannot be converted: such a line has input that is no text"
+    assert good == sharegpt == f"Convert them: {CONVERTED} fine-tune"
+
+
+@pytest.mark.parametrize("score", ["NaN", '"\\ud800"'])
+def test_what_hides_a_shape_is_to_be_mended_first(score: str) -> None:
+    """A line with a constant or half a character is not called beyond conversion."""
+    content = f'{{"instruction": "i", "output": "o", "score": {score}}}\n'.encode()
+    assert findings_of(content, "foreign-schema") == [(1, "Mend what other findings name, then convert them")]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -162,9 +198,22 @@ def test_what_is_converted_is_valid(bad: dict[str, Any]) -> None:
     assert "no-assistant" in made.left[0].reason
 
 
+def table_checker() -> Checker:
+    """Return a checker of a table."""
+    return Checker(PURPOSES[TUNE], where="d.csv", command=ConvertCommand(file="d.csv", purpose=TUNE))
+
+
+def test_a_table_with_a_history_is_converted() -> None:
+    """A column that is empty in most rows, and JSON in the others, is no obstacle."""
+    checker = table_checker()
+    checker.feed(b"instruction,input,output,history,system\na,,b,,c\n")
+    checker.finish()
+    assert "convert d.csv" in checker.report().findings[0].remedy
+
+
 def test_a_table_of_one_column_of_json_is_converted() -> None:
     """A program of csv and json alone would write the cells as texts."""
-    checker = Checker(PURPOSES[TUNE], where="d.csv", command=ConvertCommand(file="d.csv", purpose=TUNE))
+    checker = table_checker()
     cell = json.dumps([USER, SAID]).replace('"', '""')
     checker.feed(f'messages\n"{cell}"\n'.encode())
     checker.finish()

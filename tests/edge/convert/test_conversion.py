@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import hashlib
 import json
@@ -110,6 +111,33 @@ def test_more_than_one_piece(tmp_path: Path, layout: str) -> None:
     assert made.tally.left == sum(not one["instruction"] for one in records)
     wanted = [[one["instruction"], one["output"]] for one in records if one["instruction"]]
     assert [[turn["content"] for turn in line["messages"]] for line in lines_of(made.output)] == wanted
+
+
+def test_an_array_that_does_not_end_is_not_passed_over(tmp_path: Path) -> None:
+    """The records of a file that was cut off between two of them are written, and the cut is named."""
+    text = json.dumps(RECORDS, indent=2).rpartition("\n")[0]
+    (tmp_path / "a.json").write_text(text)
+    made = convert(tmp_path / "a.json")
+    assert lines_of(made.output) == MADE
+    (left,) = lines_of(f"{made.left}.reasons.jsonl")
+    assert "the array does not end" in left["reason"]
+
+
+def test_json_in_a_cell_is_what_was_said(tmp_path: Path) -> None:
+    """An answer that is JSON stays a text, digit by digit; a conversation or a history in a cell is read."""
+    history = '[["h", "g"]]'
+    rows = [
+        ("p", '{"a": 1.0, "b": [1]}', "", "[1]"),
+        ("p", "[1, 2]", history, '{"n": 1}'),
+        ("p", '[{"role": "assistant", "content": "c"}]', "", ""),
+    ]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("prompt", "completion", "history", "extra"), *rows])
+    made = convert(tmp_path / "a.csv")
+    assert made.left is None
+    said = [[turn["content"] for turn in line["messages"]] for line in lines_of(made.output)]
+    assert said == [["p", rows[0][1]], ["h", "g", "p", "[1, 2]"], ["p", "c"]]
+    assert [line["extra"] for line in lines_of(made.output)] == [[1], {"n": 1}, ""]
 
 
 def test_what_is_left_is_kept_beside_with_its_reason(tmp_path: Path) -> None:

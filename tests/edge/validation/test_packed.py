@@ -68,7 +68,10 @@ def test_damaged_compression_is_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "data.jsonl"
     for content in (packed[:-3], packed[: len(packed) // 2], packed[:12], packed + b"more"):
         path.write_bytes(content)
-        assert "bad-compressed" in look(path).counts
+        report = look(path)
+        assert "bad-compressed" in report.counts
+        # What cannot be unpacked is not to be unpacked.
+        assert "compressed" not in report.counts
 
 
 def test_without_zstandard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

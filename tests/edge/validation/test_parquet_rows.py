@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.purposes import PURPOSES, Purpose
+from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.validation.line_schema import LineRules
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.edge.validation import CheckTask, check_file
@@ -36,10 +37,10 @@ COLUMNS = {
 def look(path: Path, purpose: Purpose) -> FileReport:
     """Check a file on disk."""
     descriptor = os.open(path, os.O_RDONLY)
+    command = ConvertCommand(file=path.name, purpose=purpose.name)
+    task = CheckTask(path=path.name, purpose=purpose, known=tuple(PURPOSES.values()), command=command)
     try:
-        return check_file(
-            descriptor, CheckTask(path=path.name, purpose=purpose, known=tuple(PURPOSES.values()))
-        )
+        return check_file(descriptor, task)
     finally:
         os.close(descriptor)
 
@@ -143,6 +144,17 @@ def test_what_is_screened_out_has_no_findings(
         if one.rule != "unusual-suffix"
     ]
     assert found == expected
+
+
+def test_no_remedy_is_a_command_that_reads_no_parquet(tmp_path: Path) -> None:
+    """What a conversion of lines would put right is said without the command."""
+    path = written(
+        tmp_path / "a.parquet", [{"messages": [turn("human", "a"), turn("gpt", "b")]}], ["messages"]
+    )
+    assert [one.remedy for one in look(path, CHAT).findings] == [
+        'Write "user" for it',
+        'Write "assistant" for it',
+    ]
 
 
 def test_columns_of_another_type(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.shapes.json_values import is_verdict
+from bulk_upload.core.shapes.json_values import KTO_KEYS, LABEL, has_verdict
 from bulk_upload.core.shapes.messages import ASSISTANT, text_of_messages, turns_of
-from bulk_upload.core.shapes.names import shape_name
+from bulk_upload.core.shapes.names import present, shape_name
 from bulk_upload.core.shapes.prompts import QUESTION_KEYS, conversation_key, take_conversation, take_question
 from bulk_upload.core.shapes.target import CHOSEN, MESSAGES, REJECTED, CannotConvert, Layout, OtherLayout
 
@@ -25,12 +25,18 @@ def as_conversation(reading: Reading) -> Mapped | None:
         raise OtherLayout("has a good and a bad answer: data of preference-fine-tune", Layout.PREFERENCE)
     name = conversation_key(reading)
     if name is not None:
+        if name != MESSAGES and (has_verdict(record, KTO_KEYS) or record.get(LABEL) in (b"true", b"false")):
+            raise CannotConvert("has a conversation with a verdict, good or bad (KTO)")
         messages = reading.led_by_system(take_conversation(reading, name))
     else:
         question, answer = reading.first_of(QUESTION_KEYS), reading.first_of(ANSWER_KEYS)
-        if question is None or answer is None:
+        if question is None:
             return None
-        if is_verdict(record.get("label", b"")):
+        if answer is None:
+            if present(ANSWER_KEYS, reading.keys):
+                raise CannotConvert("has an empty answer")
+            return None
+        if has_verdict(record):
             raise CannotConvert(
                 "has an answer with a verdict, good or bad (KTO), and no conversation to imitate"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.shapes.json_values import is_same, is_text, is_verdict
+from bulk_upload.core.shapes.json_values import has_verdict, is_same, is_text
 from bulk_upload.core.shapes.messages import (
     ASSISTANT,
     is_conversation,
@@ -24,16 +24,13 @@ if TYPE_CHECKING:
     from bulk_upload.core.shapes.reading import Reading
     from bulk_upload.core.shapes.target import Mapped
 
-VERDICT = "label"
-"""Where KTO says whether an answer is good."""
-
 
 def as_preference(reading: Reading) -> Mapped | None:
     """Return a record as a preference pair, None where it is not known as one. Raises CannotConvert."""
     record, shape = reading.record, shape_name(reading.keys)
     keys = next((pair for pair in PAIR_KEYS if pair[0] in record and pair[1] in record), None)
     if keys is None:
-        if is_verdict(record.get(VERDICT, b"")):
+        if has_verdict(record):
             raise CannotConvert("has one answer with a verdict (KTO), and a pair needs two")
         return None
     if all(is_transcript(record[name]) for name in keys):

@@ -10,7 +10,7 @@ from bulk_upload.core.shapes.json_values import (
     is_object,
     is_text,
     object_of,
-    record_of,
+    whole_record_of,
 )
 from bulk_upload.core.shapes.messages import text_of_messages
 from bulk_upload.core.shapes.names import shape_name
@@ -55,7 +55,7 @@ def _reference(reading: Reading) -> Json | None:
     if value is None or not is_object(value):
         return None
     try:
-        inner = record_of(value)
+        inner = whole_record_of(value)
     except NOT_JSON:
         return None
     if _TRUTH not in inner:

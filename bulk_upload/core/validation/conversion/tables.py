@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.purposes import suffix_of
 from bulk_upload.core.shapes.json_values import NOT_JSON, encode_text, object_of
 from bulk_upload.core.shapes.names import PAIR_KEYS
-from bulk_upload.core.shapes.prompts import CONVERSATION_KEYS
+from bulk_upload.core.shapes.prompts import CONVERSATION_KEYS, HISTORY_KEYS
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.target import CannotConvert, target_of
 
@@ -37,6 +37,7 @@ def rows_can_be_converted(header: str, delimiter: str, schema: Schema) -> bool:
         return False
     texts = dict.fromkeys(columns, _TEXT)
     in_cells = {name: _MESSAGES if name in _MESSAGES_KEYS else _TEXT for name in columns}
+    in_cells |= {name: b"[]" for name in HISTORY_KEYS if name in texts}
     for record in (texts, in_cells):
         try:
             if mapped(object_of(record), target) is not None:
