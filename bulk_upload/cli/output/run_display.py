@@ -79,9 +79,7 @@ class PlainLines(Silent):
     """Prints plain lines, for logs and for terminals that cannot do more."""
 
     def __init__(self, run: JobRun, heading: Heading) -> None:
-        self._lines = LineProgress(
-            tell, lambda: snapshot_of(run), time.monotonic, counted=lambda: run.tally
-        )
+        self._lines = LineProgress(tell, lambda: snapshot_of(run), time.monotonic, counted=lambda: run.tally)
         self._heading = heading
 
     def on_event(self, event: Event) -> None:

@@ -39,6 +39,7 @@ class LineProgress:
         write: Callable[[str], None],
         snapshot: Callable[[], Snapshot],
         now: Callable[[], float],
+        *,
         every_s: float = 30.0,
         first_s: float | None = None,
         counted: Callable[[], Tally] | None = None,
