@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.run.records import state_after
+from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.engine.limits.twins import TwinKey
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from bulk_upload.core.clock import Moment
     from bulk_upload.core.model import Altered, EntryState, Fingerprint, Outcome, SentBody
     from bulk_upload.core.run.planned import PlannedEntry
+    from bulk_upload.core.run.records import AttemptEnd
     from bulk_upload.core.run.sender import PreparedFile
     from bulk_upload.core.run.source import SourceError
 
@@ -29,6 +32,7 @@ class Upload(msgspec.Struct):
     can be read only when it is asked beforehand. `checked` is the version that validation found good; no other one is
     sent where validation is on. `altered` is what the last answer had otherwise than it was sent. `reason` says why the entry would be left as it is if the run ended now.
     `was_absent` is set until the next attempt where the last one was in doubt and left nothing at the server.
+    `twin_name` is the sent name as twins share it, once it was asked for.
     """
 
     planned: PlannedEntry
@@ -43,11 +47,14 @@ class Upload(msgspec.Struct):
     altered: tuple[Altered, ...] = ()
     reason: str = DRAINED
     was_absent: bool = False
+    twin_name: str | None = None
 
     @property
     def twin_key(self) -> TwinKey:
         """What distinguishes the entry in a listing, with the file as it is known now."""
-        return TwinKey.of(self.planned.sent_name, self.fingerprint.size, self.planned.entry.purpose)
+        if self.twin_name is None:
+            self.twin_name = twin_form(self.planned.sent_name)
+        return TwinKey(self.twin_name, self.fingerprint.size, self.planned.entry.purpose)
 
     def is_planned(self, file: PreparedFile) -> bool:
         """Whether what was read is what was planned, and what was found good."""
@@ -71,22 +78,16 @@ class NotBegun(msgspec.Struct, frozen=True):
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was made, and whose outcome the ledger is recording.
+    """A request that was made, and whose end, `over`, the ledger is recording.
 
-    `began_at` is `began_utc_s` on the monotonic clock; `clock_offset_s` is the server's clock minus ours at that time.
     `concluding` is resolved once the outcome is durable. `probe` says that the request found out, for all uploads,
     whether an outage is over.
     """
 
-    attempt_id: int
-    outcome: Outcome
-    sent: SentBody
+    over: AttemptEnd
     probe: bool
     duration_s: float
-    began_at: float
-    began_utc_s: float
-    ended_utc_s: float
-    clock_offset_s: float | None
+    began: Moment
     concluding: Awaitable[Outcome]
 
 

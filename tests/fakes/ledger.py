@@ -19,7 +19,7 @@ from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.errors import LedgerBroken, LedgerMismatch, LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.records import AttemptEnd
@@ -277,6 +277,12 @@ class MemoryLedger:
     def conclude(self, over: AttemptEnd, *, reopen: Collection[int] = ()) -> asyncio.Future[Outcome]:
         """Record how an attempt ended; the future is resolved once that is durable. Raises LedgerUnusable."""
         return self._submit(lambda store: store.conclude(over, reopen=reopen))
+
+    def conclude_together(
+        self, overs: Sequence[AttemptEnd], *, reopen: Collection[int] = ()
+    ) -> asyncio.Future[list[Outcome]]:
+        """Record how the attempts of one request ended, in one step."""
+        return self._submit(lambda store: [store.conclude(one, reopen=reopen) for one in overs])
 
     async def close(self) -> None:
         """Write what is queued."""

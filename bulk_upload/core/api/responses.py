@@ -159,42 +159,47 @@ def judge_success(
     profile: Profile,
 ) -> Accepted | InDoubt:
     """Return what a success means that describes the file like this: nothing in it may contradict what was sent."""
-
-    def doubt(
-        reason: str,
-        candidate_id: str | None = None,
-        *,
-        at_its_word: Accepted | None = None,
-        id_kind: str | None = None,
-    ) -> InDoubt:
-        return InDoubt(
-            reason=reason,
-            answered=False,
-            http_status=status,
-            candidate_id=candidate_id,
-            request_id=request_id,
-            at_its_word=at_its_word,
-            id_kind=id_kind,
-        )
-
     described = _described(answer, profile.id_field)
     id_name = _id_name(profile.id_field)
     file_id = described.get(id_name)
     if not isinstance(file_id, str) or not is_file_id(file_id, profile.id_prefix):
         kind = _id_kind(described, id_name)
         words = " ".join(_words(answer).split()) or f"it is {kind}"
-        reason = _line(f"the success answer has no usable file id: {words}")
-        return doubt(reason, id_kind=None if _names_error(answer) else kind)
-    if not sent.complete:
-        return doubt("the server reported success before the body was complete", file_id)
-    if answer.get("error"):
-        return doubt(_line(f"the success answer names an error: {' '.join(_words(answer).split())}"), file_id)
+        return InDoubt(
+            reason=_line(f"the success answer has no usable file id: {words}"),
+            answered=False,
+            http_status=status,
+            request_id=request_id,
+            id_kind=None if _names_error(answer) else kind,
+        )
     listed = listed_file(described, file_id, profile)
+    return judge_described(
+        answer, listed, sent, status=status, request_id=request_id, quota=quota, profile=profile
+    )
+
+
+def judge_described(
+    answer: dict[str, Any],
+    listed: ListedFile,
+    sent: SentBody,
+    *,
+    status: int,
+    request_id: str | None,
+    quota: RateLimitInfo | None,
+    profile: Profile,
+) -> Accepted | InDoubt:
+    """Return what a success means that describes a file with a usable id: `listed`, as `file_in` reads the answer."""
+    file_id = listed.file_id
+    doubt = partial(InDoubt, answered=False, http_status=status, candidate_id=file_id, request_id=request_id)
+    if not sent.complete:
+        return doubt(reason="the server reported success before the body was complete")
+    if answer.get("error"):
+        return doubt(reason=_line(f"the success answer names an error: {' '.join(_words(answer).split())}"))
     if listed.bytes is not None and listed.bytes != sent.file_bytes:
-        return doubt(_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"), file_id)
-    sha256 = _sha256(described.get("sha256"))
+        return doubt(reason=_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"))
+    sha256 = _sha256(_described(answer, profile.id_field).get("sha256"))
     if sha256 is not None and sent.sha256 not in (None, sha256):
-        return doubt(f"the server reports the sha256 {sha256}, {sent.sha256} was sent", file_id)
+        return doubt(reason=f"the server reports the sha256 {sha256}, {sent.sha256} was sent")
     # A server that is told no purpose shows none.
     purpose = sent.purpose if profile.purpose_field is not None else str(listed.purpose)
     altered = altered_fields(listed, name=sent.sent_name, purpose=purpose)
@@ -208,8 +213,8 @@ def judge_success(
         altered=altered,
         allowance=quota,
     )
-    if any(profile.keeps_names or one.field is not AlteredField.NAME for one in altered):
-        return doubt("; ".join(accepted.warnings), file_id, at_its_word=accepted)
+    if altered and any(profile.keeps_names or one.field is not AlteredField.NAME for one in altered):
+        return doubt(reason="; ".join(accepted.warnings), at_its_word=accepted)
     return accepted
 
 

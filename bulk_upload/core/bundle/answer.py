@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,7 +11,13 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.ratelimit_headers import allowance
-from bulk_upload.core.api.responses import LISTED_BYTES_MAX, decipher, judge_success, request_id_in
+from bulk_upload.core.api.responses import (
+    LISTED_BYTES_MAX,
+    decipher,
+    judge_described,
+    judge_success,
+    request_id_in,
+)
 from bulk_upload.core.bundle.matching import match
 from bulk_upload.core.model import (
     Accepted,
@@ -155,15 +162,15 @@ def _by_file(
     quota = allowance(headers, now_utc_s=now_utc_s)
     request_id = request_id_in(headers)
     outcomes: list[Outcome] = []
-    for number, (member, item) in enumerate(zip(sent, matches.items, strict=True)):
-        if item is None:
+    for number, (member, found) in enumerate(zip(sent, matches.items, strict=True)):
+        if found is None:
             outcomes.append(
                 _not_named(matches.likely.get(number), len(sent), status=status, request_id=request_id)
             )
             continue
-        judged = judge_success(
-            item, member, status=status, request_id=request_id, quota=quota, profile=profile
-        )
+        item, listed = found
+        judge = partial(judge_described, item, listed) if listed.has_id else partial(judge_success, item)
+        judged = judge(member, status=status, request_id=request_id, quota=quota, profile=profile)
         outcomes.append(_with_size(judged))
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
     return BundleAnswer(

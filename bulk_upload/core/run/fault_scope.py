@@ -7,7 +7,16 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.responses import MISSING_ID, NUMBER_ID
-from bulk_upload.core.model import Altered, InDoubt, Misdirected, Outcome, Refused, Rejected, Unavailable
+from bulk_upload.core.model import (
+    Accepted,
+    Altered,
+    InDoubt,
+    Misdirected,
+    Outcome,
+    Refused,
+    Rejected,
+    Unavailable,
+)
 from bulk_upload.exit_status import ExitStatus
 
 IN_A_ROW_MAX = 3
@@ -109,6 +118,8 @@ class FaultScope:
 
     def judge(self, outcome: Outcome, entry: int) -> Judgement:
         """Return what an outcome means, given the outcomes before it."""
+        if type(outcome) is Accepted:
+            return Judgement(outcome)
         match outcome:
             case Unavailable(remedy=str()) if self.answered_any:
                 # The address may lead to several servers: the next attempt may reach another.

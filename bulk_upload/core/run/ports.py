@@ -156,3 +156,8 @@ class Ledger(Protocol[StoreT_co]):
 
         An id that is another entry's makes an accepted attempt doubtful.
         """
+
+    def conclude_together(
+        self, overs: Sequence[AttemptEnd], *, reopen: Collection[int] = ()
+    ) -> Awaitable[list[Outcome]]:
+        """Record how the attempts of one request ended, like `conclude` each of them; they are durable together."""

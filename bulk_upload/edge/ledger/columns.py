@@ -23,6 +23,8 @@ def from_integer(number: int) -> Integer:
 
 def to_integer(column: object) -> int:
     """Return the number in a column."""
+    if type(column) is int:
+        return column
     if not isinstance(column, int | bytes):
         raise TypeError(f"expected an integer, found {type(column).__name__}")
     return int(column)

@@ -35,10 +35,13 @@ T = TypeVar("T")
 CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 """Whether SQLite supports `UPDATE … FROM` (https://sqlite.org/lang_update.html#upfrom)."""
 
-_SIZES = (1, 2, 4, 8, 16, 32, 62)
+_MANY = 64 if sqlite3.sqlite_version_info >= (3, 32) else 62
+"""As many as a bundle has at most. 62 rows of the widest have 992 parameters: older versions of SQLite take 999
+(https://sqlite.org/limits.html)."""
+
+_SIZES = (1, 2, 4, 8, 16, 32, _MANY)
 """Groups are filled up with rows of NULLs to one of these sizes: few statements are ever prepared, all of them stay
-in the connection's cache of 128, and less than half of a statement is filling. 62 rows of the widest have 992
-parameters; older versions of SQLite take 999 (https://sqlite.org/limits.html)."""
+in the connection's cache of 128, and less than half of a statement is filling."""
 
 GROUP_MAX = _SIZES[-1]
 

@@ -105,6 +105,8 @@ FROM ledger.entries e {{attempts}} LEFT JOIN ledger.receipts r ON r.receipt_id =
 """
 
 
+_STEPS: dict[object, Step] = {one.value: one for one in Step}
+_STATES: dict[object, EntryState] = {one.value: one for one in EntryState}
 _NO_REST = (None, None, ())
 _GATED = (Step.SEND, Step.COMPARE)
 """Steps that entries with equal name, size and purpose take one at a time."""
@@ -341,7 +343,7 @@ def _staged(row: tuple[object, ...]) -> PlannedEntry:
         sent_name=sent_name(entry.path, entry.remote_name),
         fingerprint=fingerprint,
         known=known,
-        step=Step(str(step)),
+        step=_STEPS[step],
         note=str(note),
     )
 
@@ -354,7 +356,7 @@ def _entry(row: tuple[object, ...], line_no: int) -> Entry:
         purpose=to_exact_text(purpose),
         remote_name=remote_name,
         vector_database_id=database,
-        fields=tuple((key, value) for key, value in fields),
+        fields=tuple([(key, value) for key, value in fields]) if fields else (),
         line_no=line_no,
     )
 
@@ -366,7 +368,7 @@ def _known_entry(row: tuple[object, ...]) -> KnownEntry | None:
         return None
     return KnownEntry(
         entry_id=to_integer(entry_id),
-        state=EntryState(str(state)),
+        state=_STATES[state],
         fingerprint=to_fingerprint(row[2:8]),
         sha256=None if sha256 is None else str(sha256),
         reason=None if reason is None else str(reason),

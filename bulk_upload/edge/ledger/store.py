@@ -150,8 +150,10 @@ class LedgerStore:
         if attempt_ids:
             _require_changed(cursor, len(attempt_ids))
 
-    def conclude_all(self, overs: Sequence[AttemptEnd]) -> list[Outcome]:
-        """Record how attempts ended, as `conclude` does one after another."""
+    def conclude_all(self, overs: Sequence[AttemptEnd], *, reopen: Collection[int] = ()) -> list[Outcome]:
+        """Record how attempts ended, as `conclude` does one after another; `reopen` goes with the first."""
+        if reopen:
+            return [self.conclude(one, reopen=reopen if one is overs[0] else ()) for one in overs]
         concluded: list[Outcome] = []
         for group in grouped_writes.groups(overs):
             together = None

@@ -17,7 +17,7 @@ from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.errors import LedgerBroken, LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.records import AttemptEnd
@@ -45,16 +45,28 @@ class _Step:
 
 
 class _Conclusion:
-    """The end of an attempt, and the future that is resolved once it is durable."""
+    """The ends of attempts, one or those of one request, and the future that is resolved once they are durable."""
 
-    __slots__ = ("error", "future", "over", "reopen", "result")
+    __slots__ = ("are_many", "error", "future", "overs", "reopen", "result")
 
-    def __init__(self, over: AttemptEnd, reopen: Collection[int], future: asyncio.Future[Outcome]) -> None:
-        self.over = over
+    def __init__(
+        self,
+        overs: Sequence[AttemptEnd],
+        reopen: Collection[int],
+        future: asyncio.Future[Any],
+        *,
+        are_many: bool,
+    ) -> None:
+        self.overs = overs
         self.reopen = reopen
         self.future = future
+        self.are_many = are_many
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def take(self, outcomes: list[Outcome]) -> None:
+        """Keep the outcomes as recorded."""
+        self.result = outcomes if self.are_many else outcomes[0]
 
 
 class LedgerWriter:
@@ -115,10 +127,16 @@ class LedgerWriter:
 
         The future raises LedgerUnusable where it cannot be. Raises LedgerUnusable where that is known at once.
         """
-        self._require_open()
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._pending_count += 1
-        self._steps.put(_Conclusion(over, reopen, future))
+        self._conclude(_Conclusion((over,), reopen, future, are_many=False))
+        return future
+
+    def conclude_together(
+        self, overs: Sequence[AttemptEnd], *, reopen: Collection[int] = ()
+    ) -> asyncio.Future[list[Outcome]]:
+        """Record how the attempts of one request ended, in one step; as `conclude` does with each of them."""
+        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        self._conclude(_Conclusion(overs, reopen, future, are_many=True))
         return future
 
     async def close(self) -> None:
@@ -129,6 +147,11 @@ class LedgerWriter:
             self._awaited.set()
         await asyncio.shield(self._ended)
         self._thread.join()
+
+    def _conclude(self, step: _Conclusion) -> None:
+        self._require_open()
+        self._pending_count += 1
+        self._steps.put(step)
 
     def _require_open(self) -> None:
         if self._failure is not None:
@@ -213,13 +236,13 @@ class LedgerWriter:
         try:
             for together, steps in itertools.groupby(group, _is_one_of_many):
                 if together:
-                    self._conclude([step for step in steps if isinstance(step, _Conclusion)])
+                    self._write_usual([step for step in steps if isinstance(step, _Conclusion)])
                     continue
                 for step in steps:
                     if isinstance(step, _Step):
                         step.result = step.act(self._store)
                     else:
-                        step.result = self._store.conclude(step.over, reopen=step.reopen)
+                        step.take(self._store.conclude_all(step.overs, reopen=step.reopen))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -227,10 +250,10 @@ class LedgerWriter:
             raise
         self._files.require()
 
-    def _conclude(self, steps: list[_Conclusion]) -> None:
-        results = self._store.conclude_all([step.over for step in steps])
-        for step, result in zip(steps, results, strict=True):
-            step.result = result
+    def _write_usual(self, steps: list[_Conclusion]) -> None:
+        outcomes = iter(self._store.conclude_all([over for step in steps for over in step.overs]))
+        for step in steps:
+            step.take(list(itertools.islice(outcomes, len(step.overs))))
 
     def _end(self) -> None:
         connection = self._store.connection

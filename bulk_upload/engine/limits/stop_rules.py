@@ -69,13 +69,10 @@ class StopRules:
     def review(self, outcome: Outcome, entry_id: int) -> Judgement:
         """Return what to record for an outcome, given the whole run."""
         judgement = self._fault_scope.judge(outcome, entry_id)
-        if (
-            not isinstance(outcome, NotSent | SourceFailed)
-            and getattr(outcome, "http_status", None) is not None
-        ):
-            self._fault_scope.on_answered()
-            self._patience.on_answer()
         if not isinstance(outcome, NotSent | SourceFailed):
+            if outcome.http_status is not None:
+                self._fault_scope.on_answered()
+                self._patience.on_answer()
             self._patience.on_read()
         if isinstance(outcome, Accepted):
             self._fault_scope.on_accepted()

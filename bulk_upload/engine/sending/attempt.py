@@ -110,32 +110,37 @@ class Attempts:
             outcome = await made.concluding
         finally:
             self._slots.recorded()
-        return self.learned(made, outcome)
+        return self.learned(
+            made.over, outcome, began=made.began, duration_s=made.duration_s, probe=made.probe
+        )
 
-    def learned(self, made: Made, outcome: Outcome) -> RecordedAttempt:
+    def learned(
+        self, over: AttemptEnd, outcome: Outcome, *, began: Moment, duration_s: float, probe: bool
+    ) -> RecordedAttempt:
         """Learn from an attempt that is durable with this outcome, and return it."""
+        sent = over.sent
         if isinstance(outcome, Accepted):
             own = OwnFile(
                 file_id=outcome.file_id,
-                name=made.sent.sent_name,
-                purpose=made.sent.purpose,
-                file_bytes=made.sent.file_bytes,
-                began_utc_s=made.began_utc_s,
-                began_at=made.began_at,
-                lasted_s=made.duration_s,
+                name=sent.sent_name,
+                purpose=sent.purpose,
+                file_bytes=sent.file_bytes,
+                began_utc_s=began.utc_s,
+                began_at=began.monotonic_s,
+                lasted_s=duration_s,
                 accepted_at_s=self._clock.monotonic(),
             )
             self._habits.note_accepted(own, is_as_sent=not outcome.altered)
         return RecordedAttempt(
-            attempt_id=made.attempt_id,
+            attempt_id=over.attempt_id,
             outcome=outcome,
-            sent=made.sent,
-            probe=made.probe,
-            duration_s=made.duration_s,
-            began_at=made.began_at,
-            began_utc_s=made.began_utc_s,
-            ended_utc_s=made.ended_utc_s,
-            clock_offset_s=made.clock_offset_s,
+            sent=sent,
+            probe=probe,
+            duration_s=duration_s,
+            began_at=began.monotonic_s,
+            began_utc_s=began.utc_s,
+            ended_utc_s=over.at_utc_s,
+            clock_offset_s=over.clock_offset_s,
         )
 
     async def _get_ready(self, upload: Upload, ticket: Ticket) -> NotBegun | None:
@@ -231,8 +236,8 @@ class Attempts:
                     lambda store: store.mark_not_sent([attempt_id], reason="not sent", utc_s=now)
                 )
 
-    def begin(self, upload: Upload, *, bundle_id: int | None = None) -> Begun:
-        """Make the intent a request, or a part of one."""
+    def begin(self, upload: Upload, *, began: Moment | None = None, bundle_id: int | None = None) -> Begun:
+        """Make the intent a request, or a part of one that began at a moment; by default now."""
         prepared = upload.prepared
         if upload.attempt_id is None or prepared is None:
             raise AssertionError("only an intended attempt is made")
@@ -251,7 +256,7 @@ class Attempts:
         request = Begun(
             attempt_id=upload.attempt_id,
             number=prepared.number,
-            began=moment(self._clock),
+            began=began or moment(self._clock),
             agent=prepared.agent,
         )
         upload.attempt_id = upload.prepared = None
@@ -289,40 +294,49 @@ class Attempts:
         judgement = self._stop_rules.review(outcome, upload.entry_id)
         self._slots.answered(ticket, outcome, report.sent.file_bytes)
         try:
-            return self.record(upload, request, judgement, report.sent, probe=ticket.probe)
+            over = ended(
+                upload,
+                request,
+                judgement,
+                report.sent,
+                at_utc_s=self._clock.utc_s(),
+                clock_offset_s=self._clock_watch.offset_s(request.began),
+            )
+            return Made(
+                over=over,
+                probe=ticket.probe,
+                duration_s=self._clock.monotonic() - request.began.monotonic_s,
+                began=request.began,
+                concluding=self._ledger.conclude(over, reopen=judgement.reopen),
+            )
         except LedgerUnusable:
             self._slots.recorded()
             raise
 
-    def record(
-        self, upload: Upload, request: Begun, judgement: Judgement, sent: SentBody, *, probe: bool
-    ) -> Made:
-        """Have the ledger record the outcome of an attempt. Raises LedgerUnusable."""
-        outcome = judgement.outcome
-        if isinstance(outcome, Unavailable) and outcome.cut_off:
-            upload.ask_first = True
-        ended_utc_s = self._clock.utc_s()
-        offset_s = self._clock_watch.offset_s(request.began)
-        over = AttemptEnd(
-            attempt_id=request.attempt_id,
-            entry_id=upload.entry_id,
-            outcome=outcome,
-            sent=sent,
-            at_utc_s=ended_utc_s,
-            began_utc_s=request.began.utc_s,
-            clock_offset_s=offset_s,
-            agent=request.agent,
-        )
-        concluding = self._ledger.conclude(over, reopen=judgement.reopen)
-        return Made(
-            attempt_id=request.attempt_id,
-            outcome=outcome,
-            sent=sent,
-            probe=probe,
-            duration_s=self._clock.monotonic() - request.began.monotonic_s,
-            began_at=request.began.monotonic_s,
-            began_utc_s=request.began.utc_s,
-            ended_utc_s=ended_utc_s,
-            clock_offset_s=offset_s,
-            concluding=concluding,
-        )
+
+def ended(
+    upload: Upload,
+    request: Begun,
+    judgement: Judgement,
+    sent: SentBody,
+    *,
+    at_utc_s: float,
+    clock_offset_s: float | None,
+) -> AttemptEnd:
+    """Return the end of an attempt, for the ledger to record.
+
+    `clock_offset_s` is the server's clock minus ours when its request began.
+    """
+    outcome = judgement.outcome
+    if isinstance(outcome, Unavailable) and outcome.cut_off:
+        upload.ask_first = True
+    return AttemptEnd(
+        attempt_id=request.attempt_id,
+        entry_id=upload.entry_id,
+        outcome=outcome,
+        sent=sent,
+        at_utc_s=at_utc_s,
+        began_utc_s=request.began.utc_s,
+        clock_offset_s=clock_offset_s,
+        agent=request.agent,
+    )

@@ -9,22 +9,26 @@ import anyio.lowlevel
 import msgspec
 
 from bulk_upload.core.api.multipart import form_fields
+from bulk_upload.core.clock import Moment, moment
 from bulk_upload.core.model import Accepted
 from bulk_upload.core.run.records import Intent
 from bulk_upload.core.run.sender import BundleRequest, PreparedFile, UploadRequest
+from bulk_upload.engine.sending.attempt import ended
 from bulk_upload.engine.upload import NotBegun
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.api.server_habits import ServerHabits
     from bulk_upload.core.bundle.answer import BundleAnswer
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.limits.controller import Ticket
+    from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.fault_scope import Judgement
     from bulk_upload.core.run.ports import Ledger
+    from bulk_upload.core.run.records import AttemptEnd
     from bulk_upload.core.run.sender import BundleReport, Sender
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.clock_watch import ClockWatch
@@ -32,15 +36,22 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.slots import SlotPool
     from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.sending.attempt import Attempts, Begun
-    from bulk_upload.engine.upload import Made, RecordedAttempt, Upload
+    from bulk_upload.engine.upload import RecordedAttempt, Upload
 
 
 class MadeBundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was made for several uploads, and whose outcomes the ledger is recording, in order."""
+    """A request that was made for several uploads, and whose ends, `overs`, the ledger is recording, in order.
+
+    `concluding` is resolved once all of them are durable.
+    """
 
     bundle_id: int
-    attempts: list[Made]
+    overs: list[AttemptEnd]
     answer: BundleAnswer
+    probe: bool
+    duration_s: float
+    began: Moment
+    concluding: Awaitable[list[Outcome]]
 
 
 class BundleAttempts:
@@ -84,7 +95,8 @@ class BundleAttempts:
             bundle_id = await self._intend(uploads)
             ticket = await self._slots.acquire(ahead=uploads[0].attempt_no > 0)
             if ticket is not None and await self._attempts.may_begin(ticket):
-                begun = [self._attempts.begin(one, bundle_id=bundle_id) for one in uploads]
+                began = moment(self._clock)
+                begun = [self._attempts.begin(one, began=began, bundle_id=bundle_id) for one in uploads]
         finally:
             if not begun:
                 await self._give_back(uploads, ticket)
@@ -96,11 +108,14 @@ class BundleAttempts:
     async def recorded(self, made: MadeBundle) -> list[RecordedAttempt]:
         """Wait until all attempts of a bundle are durable. Raises LedgerUnusable where they cannot be recorded."""
         try:
-            outcomes = [await one.concluding for one in made.attempts]
+            outcomes = await made.concluding
         finally:
             self._slots.recorded()
         return [
-            self._attempts.learned(one, outcome) for one, outcome in zip(made.attempts, outcomes, strict=True)
+            self._attempts.learned(
+                over, outcome, began=made.began, duration_s=made.duration_s, probe=made.probe
+            )
+            for over, outcome in zip(made.overs, outcomes, strict=True)
         ]
 
     async def _intend(self, uploads: Sequence[Upload]) -> int:
@@ -182,15 +197,29 @@ class BundleAttempts:
             if isinstance(one.outcome, Accepted)
         )
         self._slots.answered(ticket, report.answer.whole, accepted_bytes)
+        # One request: it began once, and was answered once.
+        began = begun[0].began
+        at_utc_s, offset_s = self._clock.utc_s(), self._clock_watch.offset_s(began)
+        overs = [
+            ended(upload, one, judgement, sent, at_utc_s=at_utc_s, clock_offset_s=offset_s)
+            for upload, one, judgement, sent in zip(uploads, begun, judgements, report.sent, strict=True)
+        ]
         try:
-            attempts = [
-                self._attempts.record(upload, one, judgement, sent, probe=ticket.probe)
-                for upload, one, judgement, sent in zip(uploads, begun, judgements, report.sent, strict=True)
-            ]
+            concluding = self._ledger.conclude_together(
+                overs, reopen={entry_id for one in judgements for entry_id in one.reopen}
+            )
         except LedgerUnusable:
             self._slots.recorded()
             raise
-        return MadeBundle(bundle_id=begun[0].attempt_id, attempts=attempts, answer=report.answer)
+        return MadeBundle(
+            bundle_id=begun[0].attempt_id,
+            overs=overs,
+            answer=report.answer,
+            probe=ticket.probe,
+            duration_s=self._clock.monotonic() - began.monotonic_s,
+            began=began,
+            concluding=concluding,
+        )
 
     def _judged(self, uploads: Sequence[Upload], answer: BundleAnswer) -> list[Judgement]:
         """Return what to record for each upload, given the whole run; one answer about all of them is one answer."""

@@ -104,7 +104,7 @@ class Workers:
             made = await self._attempts.make(upload)
             if isinstance(made, NotBegun):
                 await self._not_begun(upload, made)
-            elif isinstance(made.outcome, Accepted):
+            elif isinstance(made.over.outcome, Accepted):
                 self._accepted.append((upload, made))
                 self._conditions.check()
             else:

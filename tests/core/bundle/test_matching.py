@@ -36,7 +36,7 @@ def test_order_means_nothing(bundle: tuple[list[SentBody], list[dict[str, Any]]]
     """Every member gets the file of its own name, in whatever order the answer has them."""
     members, items = bundle
     matches = match(items, members, FLOW)
-    assert [one and one["filename"] for one in matches.items] == [one.sent_name for one in members]
+    assert [one and one[0]["filename"] for one in matches.items] == [one.sent_name for one in members]
     assert (matches.likely, matches.strays) == ({}, ())
 
 
@@ -70,7 +70,7 @@ def test_one_item_says_nothing_of_others(
 def test_nothing_is_matched_twice(items: list[Any], names: list[str]) -> None:
     """Whatever the answer says, no object is two members', and no id is two members' or a member's and a stray's."""
     matches = match(items, [member(name) for name in names], FLOW)
-    found = [one for one in matches.items if one is not None]
+    found = [one[0] for one in matches.items if one is not None]
     assert len({id(one) for one in found}) == len(found)
     ids = [one["id"] for one in found if isinstance(one.get("id"), str)]
     likely = [one.file_id for one in matches.likely.values()]

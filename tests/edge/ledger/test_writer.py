@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from bulk_upload.core.model import Accepted, Outcome, Refused, Rejected
+from bulk_upload.core.model import Accepted, Outcome, Refused, Rejected, Unavailable
 from bulk_upload.core.run.records import state_after
 from bulk_upload.edge.ledger import Ledger, LedgerReader, LedgerStore, LedgerWriter, open_ledger
 from bulk_upload.edge.ledger import writer as writer_module
@@ -412,6 +412,55 @@ async def test_an_outcome_that_reopens_others_keeps_its_turn(tmp_path: Path) -> 
             states = [state_after(await one).value for one in concluding]
     assert states == ["rejected", "pending", "accepted"]
     assert [row.status for row in exported(tmp_path / "a")] == ["pending", "pending", "accepted"]
+
+
+async def test_the_ends_of_one_request_are_recorded_in_one_step(tmp_path: Path) -> None:
+    """Each of them gets its own outcome, in order, whatever else is in the group; an id that is taken is doubtful."""
+    count = 70
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(
+            lambda store: store.register([entry(f"f{n}") for n in range(count)], utc_s=START_S)
+        )
+        ids = await ledger.writer.run(lambda store: store.intend([intent(n + 1) for n in range(count)]))
+        overs = [attempt_over(ids[n], n + 1, accepted(f"id-{n}")) for n in range(count)]
+        overs[66] = attempt_over(ids[66], 67, Unavailable(reason="HTTP 503", http_status=503))
+        overs[67] = attempt_over(ids[67], 68, accepted("id-0"))
+        concluding = (
+            ledger.writer.conclude_together(overs[:64]),
+            ledger.writer.conclude(overs[64]),
+            ledger.writer.conclude_together(overs[65:]),
+        )
+        assert ledger.writer.pending_count == 3
+        async with asyncio.timeout(60):
+            first, alone, others = await concluding[0], await concluding[1], await concluding[2]
+    assert first == [one.outcome for one in overs[:64]]
+    assert alone == overs[64].outcome
+    assert [state_after(one).value for one in others] == [
+        "accepted",
+        "pending",
+        "in_doubt",
+        "accepted",
+        "accepted",
+    ]
+    rows = exported(tmp_path / "a")
+    assert [row.status for row in rows[:66]] == ["accepted"] * 66
+    assert [row.file_id for row in rows[:66]] == [f"id-{n}" for n in range(66)]
+    assert [row.status for row in rows[66:]] == ["pending", "in_doubt", "accepted", "accepted"]
+
+
+async def test_the_ends_of_one_request_may_reopen_others(tmp_path: Path) -> None:
+    """Rejected entries are pending again, once, and all the ends are recorded."""
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(
+            lambda store: store.register([entry(f"f{n}") for n in range(3)], utc_s=START_S)
+        )
+        ids = await ledger.writer.run(lambda store: store.intend([intent(n + 1) for n in range(3)]))
+        refused = Refused(http_status=404, reason="no")
+        async with asyncio.timeout(60):
+            await ledger.writer.conclude(attempt_over(ids[0], 1, Rejected(http_status=404, reason="no")))
+            ends = [attempt_over(ids[n], n + 1, refused) for n in (1, 2)]
+            assert await ledger.writer.conclude_together(ends, reopen=(1,)) == [refused, refused]
+    assert [row.status for row in exported(tmp_path / "a")] == ["pending"] * 3
 
 
 async def test_a_failure_is_raised_to_everybody_who_waits_for_an_outcome(tmp_path: Path) -> None:
