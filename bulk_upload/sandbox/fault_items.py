@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 STEPS_MAX = 100_000
 """Steps of one script: `*N` may not fill the memory."""
@@ -92,3 +92,40 @@ def yes_or_no(text: str, item: str) -> bool:
             f"sandbox faults: '{text}' in '{item}' is neither yes nor no", hint="write yes or no"
         )
     return text == "yes"
+
+
+Settings = dict[str, tuple[str, "Callable[[str, str], Any]"]]
+"""The settings of a text form: their field, and how their value is read."""
+
+
+def setting(item: str, settings: Settings, *, of: str) -> tuple[str, Any]:
+    """Read `budget=2`: return the field and its value. `of` names the text form.
+
+    Raises:
+        UsageError: no setting, or a value it cannot have.
+    """
+    key, _, value = item.partition("=")
+    if key not in settings:
+        raise UsageError(
+            f"sandbox {of}: '{key}' is not a setting", hint="settings: " + ", ".join(sorted(settings))
+        )
+    field, convert = settings[key]
+    return field, convert(value, item)
+
+
+def may_be_sent(header: str | None) -> bool:
+    """Whether a text can be the value of a header."""
+    return header is None or (header.isascii() and header.isprintable())
+
+
+def amount_of(word: str, text: str | None, *, takes_one: bool, item: str, of: str) -> float | None:
+    """Read the number after a step's word, None where there is none.
+
+    Raises:
+        UsageError: not a number, or such a step takes none.
+    """
+    if text is None:
+        return None
+    if not takes_one:
+        raise UsageError(f"sandbox {of}: '{word}' takes no number", hint=f"write '{word}'")
+    return number(text, item)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bulk_upload.errors import UsageError
 from bulk_upload.sandbox.fault_items import (
+    Settings,
+    amount_of,
     check_step_count,
     items_of,
+    may_be_sent,
     number,
     probability,
     repeated,
+    setting,
     whole_number,
     yes_or_no,
 )
 from bulk_upload.sandbox.faults import DEFAULT_AMOUNTS, Chance, FaultKind, Faults, Moment, Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PRESETS = {
     "storm": "429:1@15%,503:1@10%,500@5%,408@5%,budget=2",
@@ -49,7 +50,7 @@ def parse_faults(text: str) -> Faults:
     settings: dict[str, Any] = {}
     for item in items_of(text, PRESETS):
         if "=" in item:
-            field, value = _setting(item)
+            field, value = setting(item, _SETTINGS, of="faults")
             settings[field] = value
         elif "@" in item:
             chances.append(_chance(item))
@@ -73,15 +74,13 @@ def parse_step(text: str) -> Step:
     if word == FaultKind.STATUS or word not in set(FaultKind):
         raise _unknown(text)
     kind = FaultKind(word)
-    if not colon:
-        return Step(kind=kind)
-    if kind not in DEFAULT_AMOUNTS:
-        raise UsageError(f"sandbox faults: '{word}' takes no number", hint=f"write '{word}'")
-    return Step(kind=kind, amount=number(amount, text))
+    takes_one = kind in DEFAULT_AMOUNTS
+    given = amount if colon else None
+    return Step(kind=kind, amount=amount_of(word, given, takes_one=takes_one, item=text, of="faults"))
 
 
 def _status_step(moment: str | None, status: str, header: str | None, *, text: str) -> Step:
-    if header is not None and not (header.isascii() and header.isprintable()):
+    if not may_be_sent(header):
         raise _unknown(text)
     redirects = status.startswith("3")
     return Step(
@@ -98,7 +97,7 @@ def _chance(item: str) -> Chance:
     return Chance(step=parse_step(step), probability=probability(text, item))
 
 
-_SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+_SETTINGS: Settings = {
     "seed": ("seed", whole_number),
     "budget": ("fault_budget", whole_number),
     "answer-delay": ("answer_delay_s", number),
@@ -114,16 +113,6 @@ _SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "bulk-only": ("bulk_only", yes_or_no),
     "bulk": ("has_bulk", yes_or_no),
 }
-
-
-def _setting(item: str) -> tuple[str, Any]:
-    key, _, value = item.partition("=")
-    if key not in _SETTINGS:
-        raise UsageError(
-            f"sandbox faults: '{key}' is not a setting", hint="settings: " + ", ".join(sorted(_SETTINGS))
-        )
-    field, convert = _SETTINGS[key]
-    return field, convert(value, item)
 
 
 def _unknown(text: str) -> UsageError:

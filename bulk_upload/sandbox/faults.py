@@ -6,14 +6,10 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.fault_checks import Requirements
 
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UsageError(
-            f"sandbox faults: {message}", hint="see docs/how-to/sandbox.md for every fault with an example"
-        )
+_OF_FAULTS = Requirements("faults")
+_require = _OF_FAULTS.require
 
 
 class FaultKind(StrEnum):
@@ -89,12 +85,11 @@ class Step:
             _require(
                 self.status is not None and 200 <= self.status <= 599, f"{self} needs a status of 200 to 599"
             )
-        if self.kind in (FaultKind.DROP_MID, FaultKind.DROP_PART):
-            _require(0 <= self.number < 1, f"{self} needs a fraction from 0 up to, not including, 1")
-        if self.kind is FaultKind.SLOW:
-            _require(self.number >= 1, f"{self} needs at least 1 byte/s")
-        _require(
-            math.isfinite(self.number) and self.number >= 0, f"{self} needs a finite number of 0 or more"
+        _OF_FAULTS.check_number(
+            self.number,
+            self,
+            is_fraction=self.kind in (FaultKind.DROP_MID, FaultKind.DROP_PART),
+            is_speed=self.kind is FaultKind.SLOW,
         )
 
     @property
@@ -190,14 +185,7 @@ class Faults:
     has_bulk: bool = True
 
     def __post_init__(self) -> None:
-        _require(
-            all(0 <= chance.probability <= 1 for chance in self.chances), "a chance is a number from 0 to 1"
-        )
-        # The slack is for sums such as 0.1 + 0.2 + 0.7.
-        _require(
-            sum(chance.probability for chance in self.chances) <= 1 + 1e-9,
-            "the chances add up to more than 1",
-        )
+        _OF_FAULTS.check_chances([chance.probability for chance in self.chances])
         for name in ("answer_delay_s", "list_lag_s", "linger_s"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, f"{name} must be 0 or more, not {value}")

@@ -1,6 +1,6 @@
 """Whole runs with bundles against a hostile server, on virtual time: what holds for single files holds for these.
 
-A failing seed is named; `BundleStory(SEED).tell()` repeats it.
+A failing seed prints the command that repeats it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.doubt.resolution import Doubts
-from tests.engine.test_simulation import Story
+from tests.engine.test_simulation import Story, name_of_seed, name_of_seeds, tell, tell_all
 from tests.fakes.bundle_rules import BundleFate
 from tests.fakes.server import ServerSettings
 
@@ -49,37 +49,18 @@ class BundleStory(Story):
         return replace(super()._settings(), bundle=self._bundles.choice([2, 5, 64]))
 
 
-def _tell(story: BundleStory) -> None:
-    try:
-        story.tell()
-    except BaseException as error:
-        error.add_note(f"seed {story.seed} of {__name__}")
-        raise
-
-
-def _name(seed: int) -> str:
-    return f"seed{seed}"
-
-
-@pytest.mark.parametrize("seed", SEEDS, ids=_name)
+@pytest.mark.parametrize("seed", SEEDS, ids=name_of_seed)
 def test_no_seed_loses_or_doubles_a_file(seed: int) -> None:
     """Whatever becomes of bundles and however runs end, nothing is lost or doubled, and all is accepted at last."""
-    _tell(BundleStory(seed))
+    tell(BundleStory(seed))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seeds", SOAK_SEEDS, ids=lambda seeds: f"from-{seeds[0]}")
+@pytest.mark.parametrize("seeds", SOAK_SEEDS, ids=name_of_seeds)
 def test_no_seed_of_many_loses_or_doubles_a_file(seeds: range) -> None:
     """The same for many more seeds, with larger jobs among them."""
-    errors = []
-    for seed in seeds:
-        try:
-            _tell(BundleStory(seed, sizes=(10, 60, 200), may_leave_doubts=True))
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        raise ExceptionGroup(f"{len(errors)} of {len(seeds)} seeds", errors)
+    tell_all(BundleStory, seeds, sizes=(10, 60, 200))
 
 
 def test_an_engine_that_guesses_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -345,39 +345,54 @@ class Story:
             self.world.files.write_size(path, len(file.content) + 7)
 
 
-def _tell(story: Story) -> None:
+def tell(story: Story) -> None:
+    """Play a story; what goes wrong names the command that repeats it."""
     try:
         story.tell()
     except BaseException as error:
-        made = f"Story({story.seed}, sizes={story.sizes}, may_leave_doubts={story.may_leave_doubts})"
-        again = f"from tests.engine.test_simulation import Story; {made}.tell()"
+        kind = type(story)
+        made = (
+            f"{kind.__name__}({story.seed}, sizes={story.sizes}, may_leave_doubts={story.may_leave_doubts})"
+        )
+        again = f"from {kind.__module__} import {kind.__name__}; {made}.tell()"
         error.add_note(f"seed {story.seed}: repeat with `python -c '{again}'`")
         raise
 
 
-def _name(seed: int) -> str:
-    return f"seed{seed}"
-
-
-@pytest.mark.parametrize("seed", SEEDS, ids=_name)
-def test_no_seed_loses_or_doubles_a_file(seed: int) -> None:
-    """Whatever the server does and however runs end, nothing is lost or doubled, and all is accepted at last."""
-    _tell(Story(seed))
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seeds", SOAK_SEEDS, ids=lambda seeds: f"from-{seeds[0]}")
-def test_no_seed_of_many_loses_or_doubles_a_file(seeds: range) -> None:
-    """The same for many more seeds, with larger jobs among them."""
+def tell_all(kind: type[Story], seeds: range, *, sizes: tuple[int, ...]) -> None:
+    """Play many stories that may leave doubts. Raises an ExceptionGroup with what went wrong."""
     errors = []
     for seed in seeds:
         try:
-            _tell(Story(seed, sizes=SOAK_SIZES, may_leave_doubts=True))
+            tell(kind(seed, sizes=sizes, may_leave_doubts=True))
         except Exception as error:
             errors.append(error)
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(seeds)} seeds", errors)
+
+
+def name_of_seed(seed: int) -> str:
+    """Return the id of a test with a seed."""
+    return f"seed{seed}"
+
+
+def name_of_seeds(seeds: range) -> str:
+    """Return the id of a test with many seeds."""
+    return f"from-{seeds[0]}"
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=name_of_seed)
+def test_no_seed_loses_or_doubles_a_file(seed: int) -> None:
+    """Whatever the server does and however runs end, nothing is lost or doubled, and all is accepted at last."""
+    tell(Story(seed))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seeds", SOAK_SEEDS, ids=name_of_seeds)
+def test_no_seed_of_many_loses_or_doubles_a_file(seeds: range) -> None:
+    """The same for many more seeds, with larger jobs among them."""
+    tell_all(Story, seeds, sizes=SOAK_SIZES)
 
 
 def _forget(_self: LedgerStore, _attempt_ids: list[int], **_: object) -> None:

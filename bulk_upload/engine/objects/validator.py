@@ -9,18 +9,17 @@ import anyio
 from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import source_error
+from bulk_upload.engine.validation.beside_files import BesideFiles
 from bulk_upload.engine.validation.file_validator import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bulk_upload.core.run.ports import Reader
-    from bulk_upload.core.run.source import ContentCheck
-    from bulk_upload.edge.validation import BlockCheck
     from bulk_upload.engine.validation.file_validator import CheckTarget, Validating
 
 
-class ObjectValidator:
+class ObjectValidator(BesideFiles["Validating"]):
     """`Validating` with objects, and with files for every other path.
 
     Args:
@@ -32,25 +31,9 @@ class ObjectValidator:
     def __init__(
         self, files: Validating, objects: Reader, *, on_bytes: Callable[[int], None] | None = None
     ) -> None:
-        self._files = files
+        super().__init__(files)
         self._objects = objects
         self._on_bytes = on_bytes
-
-    def rules(self, purpose: str) -> str:
-        """Return the version of the rules for a purpose."""
-        return self._files.rules(purpose)
-
-    def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
-        """Whether a look at the content will do for a small one, when somebody reads it to send it."""
-        return self._files.checks_when_read(target, byte_count)
-
-    def content_check(self, target: CheckTarget) -> ContentCheck:
-        """Return what checks the content of such a file."""
-        return self._files.content_check(target)
-
-    def block_check(self, target: CheckTarget) -> BlockCheck:
-        """Return what checks such a content as it passes by."""
-        return self._files.block_check(target)
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool

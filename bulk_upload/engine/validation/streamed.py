@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulk_upload.edge.files import fingerprint_of, source_error
+from bulk_upload.engine.validation.beside_files import BesideFiles
 from bulk_upload.engine.validation.file_validator import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bulk_upload.core.run.source import ContentCheck, SourceError
+    from bulk_upload.core.run.source import SourceError
     from bulk_upload.core.validation.report import FileReport
-    from bulk_upload.edge.validation import BlockCheck, DataStream
+    from bulk_upload.edge.validation import DataStream
     from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
 
 
-class StreamValidator:
+class StreamValidator(BesideFiles["FileValidator"]):
     """`Validating` with streams under names of their own, and with files for every other name.
 
     Args:
@@ -35,25 +36,9 @@ class StreamValidator:
         *,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        self._files = files
+        super().__init__(files)
         self._streams = streams
         self._on_bytes = on_bytes
-
-    def rules(self, purpose: str) -> str:
-        """Return the version of the rules for a purpose."""
-        return self._files.rules(purpose)
-
-    def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
-        """Whether a look at the content will do for a small file, when somebody reads it to send it."""
-        return self._files.checks_when_read(target, byte_count)
-
-    def content_check(self, target: CheckTarget) -> ContentCheck:
-        """Return what checks the content of such a file."""
-        return self._files.content_check(target)
-
-    def block_check(self, target: CheckTarget) -> BlockCheck:
-        """Return what checks such a content as it passes by."""
-        return self._files.block_check(target)
 
     async def check_all(
         self, targets: Sequence[CheckTarget], *, are_small: bool

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bulk_upload.errors import UsageError
 from bulk_upload.sandbox.fault_items import (
+    Settings,
+    amount_of,
     check_step_count,
     items_of,
-    number,
+    may_be_sent,
     probability,
     repeated,
+    setting,
     whole_number,
     yes_or_no,
 )
@@ -26,9 +29,6 @@ from bulk_upload.sandbox.objects.faults import (
     ObjectStep,
     RequestKind,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OBJECT_PRESETS = {
     "storm": "503:1@10%,500@5%,drop-mid@5%,cut@5%,head-503@5%,list-503@5%,budget=2",
@@ -61,7 +61,7 @@ def parse_object_faults(text: str) -> ObjectFaults:
             step = parse_object_step(before)
             chances.append(ObjectChance(step=step, probability=probability(after, item)))
         elif "=" in item:
-            field, value = _setting(item)
+            field, value = setting(item, OBJECT_SETTINGS, of="object faults")
             settings[field] = value
         else:
             script.extend(_steps(item))
@@ -81,18 +81,16 @@ def parse_object_step(text: str) -> ObjectStep:
     request, status, retry_after, word, amount = match.groups()
     asked = RequestKind(request) if request else RequestKind.GET
     if status is not None:
-        if retry_after is not None and not (retry_after.isascii() and retry_after.isprintable()):
+        if not may_be_sent(retry_after):
             raise _unknown(text)
         kind = ObjectFaultKind.STATUS
         return ObjectStep(kind=kind, request=asked, status=int(status), retry_after=retry_after)
     if word == ObjectFaultKind.STATUS or word not in set(ObjectFaultKind):
         raise _unknown(text)
     kind = ObjectFaultKind(word)
-    if amount is None:
-        return ObjectStep(kind=kind, request=asked)
-    if kind not in OBJECT_AMOUNTS:
-        raise UsageError(f"sandbox object faults: '{word}' takes no number", hint=f"write '{word}'")
-    return ObjectStep(kind=kind, request=asked, amount=number(amount, text))
+    takes_one = kind in OBJECT_AMOUNTS
+    given = amount_of(word, amount, takes_one=takes_one, item=text, of="object faults")
+    return ObjectStep(kind=kind, request=asked, amount=given)
 
 
 def _steps(item: str) -> tuple[ObjectStep, ...]:
@@ -110,7 +108,7 @@ def _etag(text: str, item: str) -> EtagKind:
     return EtagKind(text)
 
 
-OBJECT_SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+OBJECT_SETTINGS: Settings = {
     "seed": ("seed", whole_number),
     "budget": ("fault_budget", whole_number),
     "etag": ("etag", _etag),
@@ -119,17 +117,6 @@ OBJECT_SETTINGS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "page": ("page_max", whole_number),
 }
 """The settings of the text form: their field, and how their value is read."""
-
-
-def _setting(item: str) -> tuple[str, Any]:
-    key, _, value = item.partition("=")
-    if key not in OBJECT_SETTINGS:
-        raise UsageError(
-            f"sandbox object faults: '{key}' is not a setting",
-            hint="settings: " + ", ".join(sorted(OBJECT_SETTINGS)),
-        )
-    field, convert = OBJECT_SETTINGS[key]
-    return field, convert(value, item)
 
 
 def _unknown(text: str) -> UsageError:

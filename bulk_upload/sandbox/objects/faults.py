@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.fault_checks import Requirements
 
-HINT = "see docs/how-to/sandbox.md for every fault with an example"
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UsageError(f"sandbox object faults: {message}", hint=HINT)
+_OF_FAULTS = Requirements("object faults")
+_require = _OF_FAULTS.require
 
 
 class RequestKind(StrEnum):
@@ -104,12 +99,11 @@ class ObjectStep:
             _require(
                 self.status is not None and 300 <= self.status <= 599, f"{self} needs a status of 300 to 599"
             )
-        if self.kind in FRACTIONS:
-            _require(0 <= self.number < 1, f"{self} needs a fraction from 0 up to, not including, 1")
-        if self.kind is ObjectFaultKind.SLOW:
-            _require(self.number >= 1, f"{self} needs at least 1 byte/s")
-        _require(
-            math.isfinite(self.number) and self.number >= 0, f"{self} needs a finite number of 0 or more"
+        _OF_FAULTS.check_number(
+            self.number,
+            self,
+            is_fraction=self.kind in FRACTIONS,
+            is_speed=self.kind is ObjectFaultKind.SLOW,
         )
 
     @property
@@ -182,9 +176,9 @@ class ObjectFaults:
     page_max: int = 1000
 
     def __post_init__(self) -> None:
-        _require(all(0 <= one.probability <= 1 for one in self.chances), "a chance is a number from 0 to 1")
         for request in RequestKind:
-            total = sum(one.probability for one in self.chances if one.step.request is request)
-            # The slack is for sums such as 0.1 + 0.2 + 0.7.
-            _require(total <= 1 + 1e-9, f"the chances of {request} requests add up to more than 1")
+            _OF_FAULTS.check_chances(
+                [one.probability for one in self.chances if one.step.request is request],
+                what=f"the chances of {request} requests",
+            )
         _require(self.page_max >= 1, "page must be 1 or more")
