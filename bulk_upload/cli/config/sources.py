@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from bulk_upload.core.objects.address import SCHEMES, STORES, WEB, scheme_of
+from bulk_upload.core.objects.address import NAMED_SCHEMES, SCHEMES, STORES, WEB, scheme_of
 from bulk_upload.core.objects.hub import HUB, HUB_ENDPOINT, HubFlaw, hub_home_of
 from bulk_upload.core.objects.options import SourceOptions, plain_endpoint
 from bulk_upload.core.text.printable import printable
@@ -144,8 +144,11 @@ def endpoint_here(environment: Mapping[str, str]) -> SourceOptions | None:
 def _check_home(home: str) -> None:
     scheme = scheme_of(home)
     if scheme not in SCHEMES:
-        known = ", ".join(f'"{one}://NAME"' for one in SCHEMES)
-        raise SourceFlaw(None, f"{home!r} is no place of objects", f"name the table after one: {known}")
+        raise SourceFlaw(
+            None,
+            f"{home!r} is no place of objects",
+            f'write [sources."SCHEME://NAME"], SCHEME:// one of {NAMED_SCHEMES}',
+        )
     rest = home[len(scheme) + 3 :].removesuffix("/")
     if scheme == HUB:
         _check_repository(rest)

@@ -34,10 +34,14 @@ LISTED = (*STORES, HUB, *FILESYSTEMS)
 
 SCHEMES = (*LISTED, *WEB)
 
+NAMED_SCHEMES = ", ".join(f"{one}://" for one in SCHEMES if one != "memory")
+"""For messages: files in the memory of the process are for programs."""
+
 KEY_BYTES_MAX = 1024
 """The longest key that S3, Google Cloud Storage and Azure allow."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
+_NEARLY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _SIGNED = re.compile(
@@ -94,6 +98,19 @@ class Address(msgspec.Struct, frozen=True):
 def is_address(path: str) -> bool:
     """Whether a path is the address of an object, of any scheme, and not the name of a file."""
     return "://" in path and _ADDRESS.match(path) is not None
+
+
+def meant_address(text: str) -> str | None:
+    """Return what to do about a text that looks like an address and is none, such as `s3:/x` and `s4://x`; else None."""
+    found = _NEARLY.match(text)
+    scheme = "" if found is None else found[1].lower()
+    if (
+        found is None
+        or (scheme in SCHEMES and is_address(text))
+        or (scheme not in SCHEMES and not is_address(text))
+    ):
+        return None
+    return f"it looks like the address of objects, which begins with {NAMED_SCHEMES}"
 
 
 def is_prefix(path: str) -> bool:
@@ -175,7 +192,7 @@ def _read(text: str) -> Address:
         raise AddressFlaw(
             "unknown-scheme",
             f'no objects are read from "{scheme}://"',
-            f"Use {', '.join(f'{one}://' for one in SCHEMES)}, or a path",
+            f"Use {NAMED_SCHEMES}, or a path",
         )
     if scheme == HUB:
         return _of_hub(text[len(scheme) + 3 :])
