@@ -116,9 +116,10 @@ _TAKE_OBJECTS = ("run", "plan", "scan", "validate")
 
 def address_hint(arguments: Sequence[str], message: str) -> str | None:
     """Return what to do where an address stands in the place of a file that `message` complains about, else None."""
-    from bulk_upload.core.objects.address import is_prefix  # noqa: PLC0415 - help must not wait for it
+    from bulk_upload.core.objects.address import is_prefix, meant_address  # noqa: PLC0415 - help must not wait for it
 
-    takes_objects = not arguments[:1] or arguments[0] in _TAKE_OBJECTS or is_prefix(arguments[0])
+    takes_objects = not arguments or arguments[0] in _TAKE_OBJECTS or is_prefix(arguments[0])
+    takes_objects = takes_objects or meant_address(arguments[0]) is not None
     for before, one in pairwise(("", *arguments)):
         # The value of an option has an error of its own.
         if before.startswith("-"):
@@ -129,6 +130,8 @@ def address_hint(arguments: Sequence[str], message: str) -> str | None:
             if one.startswith("http"):
                 return "this takes a path on this machine; the server's address goes to --base-url URL"
             return "this takes a path on this machine: download the files first, or mount them"
+        if takes_objects and one in message and (meant := meant_address(one)) is not None:
+            return meant
     return None
 
 

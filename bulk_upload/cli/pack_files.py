@@ -15,6 +15,7 @@ from bulk_upload.cli.unpack_files import require_folder_here
 from bulk_upload.cli.validate_source import source_of
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
+from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.pack.packable import not_packable, packed_rules, twice_packed
 from bulk_upload.core.purposes import unknown_to_us
 from bulk_upload.core.report.json_shapes import PackSummary
@@ -64,6 +65,11 @@ async def pack_and_report(request: PackRequest) -> int:
     files = request.files
     if request.size < 1:
         raise UsageError("a pack of no bytes holds nothing", hint="give a size such as --size 256MB")
+    if is_address(files.paths[0]):
+        raise UsageError(
+            f"{printable(files.paths[0])} is the address of objects, and packs are made of files on this machine",
+            hint="download the files, or mount them, and name their manifest",
+        )
     if files.folder_request() is not None:
         raise UsageError(
             f"{printable(files.paths[0])} is a folder, and packs are made of a manifest",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,10 +17,13 @@ from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.report.json_shapes import UnpackedDifference
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import many
-from bulk_upload.edge.pack import PackFolder, PackReader, read_member_list
+from bulk_upload.edge.pack import NoRoom, PackFolder, PackReader, read_member_list
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class UnpackRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +43,7 @@ def unpack_and_report(request: UnpackRequest) -> int:
     members = read_member_list(PackFolder(request.folder).member_list)
     if request.output is not None:
         _require_inside(request.output, [one.path for one in members])
+        require_writable(request.output, private=request.private)
     byte_count = 0
 
     def on_bytes(more: int) -> None:
@@ -50,7 +57,7 @@ def unpack_and_report(request: UnpackRequest) -> int:
     reader = PackReader(request.folder, target=request.output, private=request.private, on_bytes=on_bytes)
     failed: set[str] = set()
     unreadable: set[str] = set()
-    with command_progress_shown(progress, quiet=request.quiet):
+    with command_progress_shown(progress, quiet=request.quiet), _in_words(request.output):
         for name, error in reader.read(members):
             failed.add(name)
             if isinstance(error, OSError):
@@ -81,6 +88,31 @@ def require_folder_here(output: str) -> None:
             "-o is the address of objects, and files are written on this machine only",
             hint="name a folder with -o; the store's own tools copy it",
         )
+
+
+def require_writable(output: str, *, private: bool) -> None:
+    """Make a folder, and raise UsageError where no file can be made in it: once, and not for each file."""
+    try:
+        os.makedirs(output, mode=0o700 if private else 0o777, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise _unwritable(output, error) from None
+
+
+@contextmanager
+def _in_words(output: str | None) -> Iterator[None]:
+    try:
+        yield
+    except NoRoom as error:
+        raise _unwritable(output or "", error) from None
+
+
+def _unwritable(output: str, error: OSError) -> UsageError:
+    return UsageError(
+        f"nothing can be written to {printable(output)}: {error.strerror or type(error).__name__}",
+        hint="name another folder with -o, or free some space",
+    )
 
 
 def _require_inside(target: str, paths: list[str]) -> None:

@@ -266,11 +266,13 @@ def test_object_stores(stage: Stage, sandbox: Sandbox) -> None:
         "chat/a.jsonl": CHAT % "a", "chat/b.jsonl": CHAT % "b", "other/c.jsonl": CHAT % "c",
     }  # fmt: skip
     config = ObjectStoreConfig(buckets={"training": MemoryBucket(objects)}, access_key="PLAYKEY")
-    stage.env = {"TRAINING_KEY": "PLAYKEY", "TRAINING_SECRET": "PLAYSECRET"}
+    stage.env = {"TRAINING_KEY": "PLAYKEY", "TRAINING_SECRET": "PLAYSECRET", "HF_TOKEN": "PLAYKEY"}
     with object_store_in_thread(config) as store:
+        stage.env["HF_ENDPOINT"] = store.hub_url
         blocks = blocks_of(DOCS / "how-to" / "object-stores.md")
         # The settings are in place before the first command, as a reader has them who comes back.
         for block in sorted(blocks, key=lambda block: block.what != "file"):
             stage.do(replace(block, code=block.code.replace("http://127.0.0.1:8100", store.url)))
-    assert sorted(one.filename for one in sandbox.files) == ["a.jsonl", "b.jsonl", "c.jsonl"]
+    # From the store, and once more from the Hub.
+    assert sorted(one.filename for one in sandbox.files) == ["a.jsonl"] * 2 + ["b.jsonl"] * 2 + ["c.jsonl"]
     assert (stage.folder / "chat.jsonl").read_text() == (stage.folder / "manifest.jsonl").read_text()

@@ -23,6 +23,7 @@ from bulk_upload.sandbox.objects import (
     buckets_of_folder,
     parse_object_faults,
 )
+from bulk_upload.sandbox.objects.hub import HUB_OWNER
 
 DEFAULT_PORT = 8099
 DEFAULT_OBJECT_PORT = 8100
@@ -224,4 +225,10 @@ def _announce_objects(store: ObjectStore) -> None:
         f"  export AWS_ENDPOINT={store.url} AWS_ALLOW_HTTP=true AWS_VIRTUAL_HOSTED_STYLE_REQUEST=false "
         f"AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID={PLAY_KEY} AWS_SECRET_ACCESS_KEY={PLAY_KEY}",
         err=True,
+    )
+    repositories = ", ".join(
+        printable(f"hf://datasets/{HUB_OWNER}/{name}") for name in sorted(store.config.buckets)
+    )
+    click.echo(
+        f"as a Hugging Face Hub: {repositories}. To use them:\n  export HF_ENDPOINT={store.hub_url}", err=True
     )

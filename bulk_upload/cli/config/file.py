@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bulk_upload.cli.config.sources import endpoint_here, source_options
+from bulk_upload.cli.config.sources import source_options, usual_options
 from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.toml_lines import line_of
@@ -77,10 +77,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     def source_options(self) -> tuple[SourceOptions, ...]:
         """Return how stores are reached. Raises UsageError for a variable that is not set."""
         found = [source_options(home, table, os.environ) for home, table in self.sources.items()]
-        here = endpoint_here(os.environ)
-        if here is not None and not any(one.home.lower() == here.home for one in found):
-            found.append(here)
-        return tuple(found)
+        homes = {one.home.lower() for one in found}
+        return (*found, *(one for one in usual_options(os.environ) if one.home not in homes))
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
         return self._beneath(value) if names_file(option) else typed_for(option, value)

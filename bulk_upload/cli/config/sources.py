@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bulk_upload.core.objects.address import SCHEMES, WEB, scheme_of
+from msgspec.structs import replace
+
+from bulk_upload.core.objects.address import NAMED_SCHEMES, SCHEMES, STORES, WEB, scheme_of
+from bulk_upload.core.objects.hub import HUB, HUB_ENDPOINT, HubFlaw, hub_home_of
 from bulk_upload.core.objects.options import SourceOptions, plain_endpoint
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import did_you_mean
 from bulk_upload.errors import UsageError
+from bulk_upload.library.environment import proxy_of_environment, usable_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TEXTS = {"endpoint": "endpoint", "region": "region", "account": "account"}
+TEXTS = {"endpoint": "endpoint", "region": "region", "account": "account", "username": "username"}
+FILES = {"token-file": "token_file", "known-hosts": "known_hosts"}
 FLAGS = {"anonymous": "anonymous", "requester-pays": "requester_pays"}
 VARIABLES = {
     "access-key-variable": "access_key_id",
     "secret-key-variable": "secret_access_key",
     "session-token-variable": "session_token",
     "token-variable": "bearer_token",
+    "password-variable": "password",
 }
 """Keys that name an environment variable, and what its value is for: no secret is in the file."""
 
-KEYS = (*TEXTS, *FLAGS, *VARIABLES)
+SETTINGS = "settings"
+"""A table of what else a filesystem of fsspec takes."""
+
+KEYS = (*TEXTS, *FILES, *FLAGS, *VARIABLES, SETTINGS)
+
+
+KNOWN_HOSTS = os.path.join("~", ".ssh", "known_hosts")
 
 
 class SourceFlaw(ValueError):
@@ -46,7 +59,9 @@ def check_source(home: str, table: Mapping[str, Any]) -> None:
             )
         if key in FLAGS and not isinstance(value, bool):
             raise SourceFlaw(key, f"{key} must be true or false", f"write {key} = true")
-        if key not in FLAGS and (not isinstance(value, str) or not value.strip()):
+        if key == SETTINGS:
+            _check_settings(value)
+        elif key not in FLAGS and (not isinstance(value, str) or not value.strip()):
             raise SourceFlaw(key, f"{key} must be a string", f'write {key} = "..."')
     endpoint = table.get("endpoint")
     if endpoint is not None:
@@ -58,6 +73,9 @@ def source_options(home: str, table: Mapping[str, Any], environment: Mapping[str
     found: dict[str, Any] = {
         name: table[key] for key, name in (*TEXTS.items(), *FLAGS.items()) if key in table
     }
+    found |= {name: os.path.expanduser(table[key]) for key, name in FILES.items() if key in table}
+    if SETTINGS in table:
+        found["settings"] = dict(table[SETTINGS])
     for key, name in VARIABLES.items():
         if key not in table:
             continue
@@ -68,7 +86,46 @@ def source_options(home: str, table: Mapping[str, Any], environment: Mapping[str
                 hint=f"export {printable(table[key])}, or remove the line to use the store's usual places",
             )
         found[name] = secret
-    return SourceOptions(home=home, **found)
+    options = SourceOptions(home=home, **found)
+    scheme = scheme_of(home)
+    if scheme == HUB:
+        return _of_hub(options, environment)
+    if scheme == "sftp" and options.known_hosts is None:
+        return replace(options, known_hosts=os.path.expanduser(KNOWN_HOSTS))
+    return options
+
+
+def usual_options(environment: Mapping[str, str]) -> list[SourceOptions]:
+    """Return what the environment says about places that obstore does not ask for itself."""
+    here = endpoint_here(environment)
+    return [
+        *([] if here is None else [here]),
+        _of_hub(SourceOptions(home=f"{HUB}://"), environment),
+        SourceOptions(home="sftp://", known_hosts=os.path.expanduser(KNOWN_HOSTS)),
+    ]
+
+
+def _of_hub(options: SourceOptions, environment: Mapping[str, str]) -> SourceOptions:
+    """Return how a Hub is reached, completed as its own tools do: `HF_ENDPOINT`, and the token of `hf auth login`.
+
+    The token is for the Hub of the environment: an endpoint in the file, which may be someone else's, has its own.
+    """
+    endpoint = options.endpoint or environment.get("HF_ENDPOINT", "").strip().rstrip("/") or None
+    options = replace(
+        options, endpoint=endpoint, proxy=usable_proxy(proxy_of_environment(endpoint or HUB_ENDPOINT))
+    )
+    is_own = options.endpoint == (environment.get("HF_ENDPOINT", "").strip().rstrip("/") or None)
+    is_given = options.bearer_token is not None or options.token_file is not None
+    is_off = environment.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in ("1", "ON", "YES", "TRUE")
+    if not is_own or is_given or is_off or options.anonymous:
+        return options
+    token = environment.get("HF_TOKEN", "").strip() or environment.get("HUGGING_FACE_HUB_TOKEN", "").strip()
+    if token:
+        return replace(options, bearer_token=token)
+    cache = environment.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    home = environment.get("HF_HOME") or os.path.join(cache, "huggingface")
+    path = environment.get("HF_TOKEN_PATH") or os.path.join(home, "token")
+    return replace(options, token_file=os.path.expanduser(path))
 
 
 def endpoint_here(environment: Mapping[str, str]) -> SourceOptions | None:
@@ -87,13 +144,41 @@ def endpoint_here(environment: Mapping[str, str]) -> SourceOptions | None:
 def _check_home(home: str) -> None:
     scheme = scheme_of(home)
     if scheme not in SCHEMES:
-        known = ", ".join(f'"{one}://NAME"' for one in SCHEMES)
-        raise SourceFlaw(None, f"{home!r} is no place of objects", f"name the table after one: {known}")
+        raise SourceFlaw(
+            None,
+            f"{home!r} is no place of objects",
+            f'write [sources."SCHEME://NAME"], SCHEME:// one of {NAMED_SCHEMES}',
+        )
     rest = home[len(scheme) + 3 :].removesuffix("/")
+    if scheme == HUB:
+        _check_repository(rest)
+        return
     if "/" in rest or "@" in rest or "?" in rest:
-        what = "host" if scheme in WEB else "bucket"
+        what = "bucket" if scheme in STORES else "host"
         raise SourceFlaw(
             None, f"the table of {scheme}:// has more than a {what} in its name", f'write "{scheme}://NAME"'
+        )
+
+
+def _check_repository(rest: str) -> None:
+    try:
+        is_one = not rest or hub_home_of(rest) == (rest, "")
+    except HubFlaw:
+        is_one = False
+    if not is_one or "@" in rest:
+        raise SourceFlaw(
+            None,
+            "the table of hf:// names no repository",
+            'write "hf://datasets/OWNER/NAME", or "hf://" for all',
+        )
+
+
+def _check_settings(value: object) -> None:
+    if not isinstance(value, dict) or not all(isinstance(one, str | int | float) for one in value.values()):
+        raise SourceFlaw(
+            SETTINGS,
+            "settings must be a table of strings, numbers, true and false",
+            "write settings = {timeout = 30}",
         )
 
 

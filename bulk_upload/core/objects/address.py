@@ -11,18 +11,37 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from bulk_upload.core.objects.hub import HUB, HubFlaw, hub_home_of
+
 STORES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 """Schemes of object stores, which can list: `s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `az://CONTAINER/KEY`."""
 
 WEB = ("https", "http")
 """Schemes of web servers, which have no list."""
 
-SCHEMES = (*STORES, *WEB)
+FILESYSTEMS = {
+    "sftp": "SFTP",
+    "ftp": "FTP",
+    "smb": "SMB",
+    "hdfs": "HDFS",
+    "webhdfs": "WebHDFS",
+    "memory": "the memory of this process",
+}
+"""Schemes of filesystems that fsspec reads, which can list: `sftp://HOST/PATH`. The path starts from the root there."""
+
+LISTED = (*STORES, HUB, *FILESYSTEMS)
+"""Schemes of places that can list what they have."""
+
+SCHEMES = (*LISTED, *WEB)
+
+NAMED_SCHEMES = ", ".join(f"{one}://" for one in SCHEMES if one != "memory")
+"""For messages: files in the memory of the process are for programs."""
 
 KEY_BYTES_MAX = 1024
 """The longest key that S3, Google Cloud Storage and Azure allow."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
+_NEARLY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _SIGNED = re.compile(
@@ -50,7 +69,8 @@ class AddressFlaw(ValueError):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where an object is: `home` is a bucket, a container or a host with its port, `key` what it is called there.
+    """Where an object is: `home` is a bucket, a container, a host with its port, or a repository of the Hugging Face Hub
+    with its revision, `key` what it is called there.
 
     The key is as the store has it: escapes of a URL are decoded. `str` gives the address in its one form, which is
     the `path` of an entry.
@@ -66,7 +86,7 @@ class Address(msgspec.Struct, frozen=True):
 
     @property
     def base(self) -> str:
-        """The address of the bucket or host."""
+        """The address of the bucket, host or repository."""
         return f"{self.scheme}://{self.home}"
 
     @property
@@ -80,9 +100,22 @@ def is_address(path: str) -> bool:
     return "://" in path and _ADDRESS.match(path) is not None
 
 
+def meant_address(text: str) -> str | None:
+    """Return what to do about a text that looks like an address and is none, such as `s3:/x` and `s4://x`; else None."""
+    found = _NEARLY.match(text)
+    scheme = "" if found is None else found[1].lower()
+    if (
+        found is None
+        or (scheme in SCHEMES and is_address(text))
+        or (scheme not in SCHEMES and not is_address(text))
+    ):
+        return None
+    return f"it looks like the address of objects, which begins with {NAMED_SCHEMES}"
+
+
 def is_prefix(path: str) -> bool:
-    """Whether a path is an address in a store, which can be listed: of one object, or of all under a prefix."""
-    return scheme_of(path) in STORES
+    """Whether a path is an address in a place that can be listed: of one object, or of all under a prefix."""
+    return scheme_of(path) in LISTED
 
 
 def prefix_stem(prefix: str) -> str:
@@ -108,7 +141,10 @@ def folder_in(path: str) -> str:
     scheme = scheme_of(path)
     if scheme is None:
         return folder
-    within = folder[len(scheme) + 3 :].partition("/")[2]
+    within = folder[len(scheme) + 3 :]
+    if scheme == HUB:
+        return hub_home_of(f"{within}/")[1].rstrip("/")
+    within = within.partition("/")[2]
     return unquote(within) if scheme in WEB else within
 
 
@@ -125,7 +161,7 @@ def read_address(text: str) -> Address:
             "not-a-file",
             f'"{address}" names no object',
             f"Name each object; `bulk-upload scan {address.base}/PREFIX` writes a manifest for a prefix"
-            if address.scheme in STORES
+            if address.scheme in LISTED
             else "Name each file; a web server has no list of them",
         )
     return address
@@ -136,7 +172,7 @@ def read_prefix(text: str) -> Address:
 
     The prefix ends where a part of the keys does: `s3://b/data` has `data` and `data/x`, never `database`.
     """
-    address = _read(text.rstrip("/") if scheme_of(text) in STORES and text.count("/") > 2 else text)
+    address = _read(text.rstrip("/") if scheme_of(text) in LISTED and text.count("/") > 2 else text)
     if address.scheme in WEB:
         raise AddressFlaw(
             "no-list",
@@ -156,12 +192,16 @@ def _read(text: str) -> Address:
         raise AddressFlaw(
             "unknown-scheme",
             f'no objects are read from "{scheme}://"',
-            f"Use {', '.join(f'{one}://' for one in SCHEMES)}, or a path",
+            f"Use {NAMED_SCHEMES}, or a path",
         )
+    if scheme == HUB:
+        return _of_hub(text[len(scheme) + 3 :])
     home, _, key = text[len(scheme) + 3 :].partition("/")
     _refuse_secrets(scheme, home, key)
     if scheme in WEB:
         home, key = _of_web(scheme, home, key)
+    elif scheme in FILESYSTEMS:
+        home = _host(scheme, home).lower()
     elif _BUCKET.fullmatch(home) is None:
         what = "container" if scheme == "az" else "bucket"
         raise AddressFlaw(
@@ -169,6 +209,16 @@ def _read(text: str) -> Address:
         )
     _require_usable(key)
     return Address(scheme, home, key)
+
+
+def _of_hub(rest: str) -> Address:
+    _refuse_secrets(HUB, "", rest)
+    try:
+        home, key = hub_home_of(rest)
+    except HubFlaw as flaw:
+        raise AddressFlaw("bad-address", str(flaw), flaw.remedy) from None
+    _require_usable(key)
+    return Address(HUB, home, key)
 
 
 def _refuse_secrets(scheme: str, home: str, key: str) -> None:
@@ -195,10 +245,7 @@ def _of_web(scheme: str, home: str, key: str) -> tuple[str, str]:
             f'an address of "{scheme}://{re.split("[?#]", home)[0]}" has a query or a fragment',
             "Name the file by its path alone; write %3F and %23 where its name has a question mark or a number sign",
         )
-    if _HOST.fullmatch(home) is None:
-        raise AddressFlaw(
-            "bad-address", f'"{scheme}://" is followed by no host', f"Write {scheme}://HOST/PATH"
-        )
+    _host(scheme, home)
     if _BAD_ESCAPE.search(key) or re.search("%2f", key, re.IGNORECASE):
         raise AddressFlaw(
             "bad-address",
@@ -212,6 +259,14 @@ def _of_web(scheme: str, home: str, key: str) -> tuple[str, str]:
             "bad-address", "the escapes in the address are not UTF-8", "Correct the address"
         ) from None
     return home.lower().removesuffix(_DEFAULT_PORTS[scheme]), decoded
+
+
+def _host(scheme: str, home: str) -> str:
+    if _HOST.fullmatch(home) is None:
+        raise AddressFlaw(
+            "bad-address", f'"{scheme}://" is followed by no host', f"Write {scheme}://HOST/PATH"
+        )
+    return home
 
 
 def _require_usable(key: str) -> None:

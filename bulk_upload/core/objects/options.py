@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - msgspec evaluates the annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bulk_upload.core.objects.address import is_plain_to_elsewhere
+from bulk_upload.core.objects.hub import HUB, without_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """The settings of a bucket, a container or a host, or of all stores of a scheme.
+    """The settings of a bucket, a container, a host or a repository, or of all places of a scheme.
 
     Without them a store is reached as its usual places say: the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`), or the
     identity of the machine. No secret is ever shown, logged or recorded.
 
     Args:
         home: what they are for: `s3://BUCKET`, or `s3://` for all. The longer one applies.
-        endpoint: the address of a store that speaks S3, or of an emulator of another one.
+        endpoint: the address of a store that speaks S3, of an emulator of another one, or of a Hugging Face Hub.
         region: of the bucket.
         account: of an Azure container.
         anonymous: requests are not signed: for public buckets.
@@ -28,7 +30,13 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
         access_key_id: of S3; for Azure the key of the account.
         secret_access_key: of S3.
         session_token: of S3, for credentials that expire.
-        bearer_token: sent to a web server as `Authorization: Bearer`.
+        bearer_token: sent to a web server or to a Hub as `Authorization: Bearer`, never to where a Hub sends on to.
+        proxy: through which a Hub is reached, `http://HOST:PORT`.
+        token_file: a file with the token of a Hub, read when it is first needed; it may be missing.
+        username: of a filesystem.
+        password: of a filesystem.
+        known_hosts: a file with the keys of hosts of SFTP, as `ssh` writes it; others are not connected to.
+        settings: what else the filesystem takes, by the names that fsspec has for it; no secrets.
     """
 
     home: str
@@ -41,6 +49,12 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
     secret_access_key: str | None = None
     session_token: str | None = None
     bearer_token: str | None = None
+    proxy: str | None = None
+    token_file: str | None = None
+    username: str | None = None
+    password: str | None = None
+    known_hosts: str | None = None
+    settings: Mapping[str, str | int | float | bool] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"SourceOptions(home={self.home!r}, endpoint={self.endpoint!r}, region={self.region!r})"
@@ -54,6 +68,8 @@ def options_for(base: str, options: Iterable[SourceOptions]) -> SourceOptions:
     """Return the options of a bucket or host, given as `s3://BUCKET`: its own, else those of its scheme, else none."""
     by_home = {one.home.rstrip("/").lower(): one for one in options}
     scheme = base.partition("://")[0]
+    if scheme == HUB:
+        base = without_revision(base)
     return by_home.get(base.lower()) or by_home.get(f"{scheme}:") or SourceOptions(home=base)
 
 

@@ -200,7 +200,8 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float | 
         job_began_utc_s: a file that is older cannot be this job's.
         clock_offset_s: the server's clock minus ours now, for attempts without an own one; None where it is unknown.
 
-    A file of another size is only taken for a broken upload when it was made in the time of the attempt. One
+    A file of another size is only taken for a broken upload when it was made in the time of the attempt, and that had no
+    answer where its entry has a receipt: jobs that share an account may send files of the same name. One
     without a creation time cannot be ruled out, nor one of the same size while the offset is unknown.
     """
     made_at_s = _ours_s(one, clock_offset_s)
@@ -210,7 +211,8 @@ def stranger(one: LookAlike, *, job_began_utc_s: float, clock_offset_s: float | 
         return None
     detail = ""
     if one.file.bytes != one.file_bytes:
-        if not made_by_attempt(one, clock_offset_s=clock_offset_s):
+        may_be_broken = one.unanswered or not one.has_receipt
+        if not may_be_broken or not made_by_attempt(one, clock_offset_s=clock_offset_s):
             return None
         detail = f"; it has {one.file.bytes} bytes, {one.file_bytes} were sent"
     if not one.has_receipt:

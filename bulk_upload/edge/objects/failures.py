@@ -7,11 +7,17 @@ from http import HTTPStatus
 
 from bulk_upload.core.run.source import SourceError
 
+NO_SUCH_OBJECT = "there is no such object (404)"
 REPLACED = "the object was replaced while it was read"
 
 _STATUS = re.compile(r"status code: ([1-5][0-9]{2})", re.ASCII)
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>", re.ASCII)
 _REFUSED = {401: "Unauthorized", 403: "Forbidden"}
+_MISSING = {
+    "NoSuchBucket": "bucket",
+    "RepoNotFound": "repository, or it is a private one",
+    "RevisionNotFound": "revision in the repository",
+}
 _AGAIN = frozenset({408, 425, 429})
 _LOGIN_PLACES = ("169.254.169.254", "metadata.google.internal", "InstanceMetadata", "MissingSecretAccessKey")
 """Where obstore asks the machine for credentials when it has none."""
@@ -30,7 +36,7 @@ def source_error(error: Exception) -> SourceError:
     """
     text = str(error)
     if isinstance(error, FileNotFoundError):
-        return SourceError("there is no such object (404)", inaccessible=True)
+        return SourceError(NO_SUCH_OBJECT, inaccessible=True)
     if any(one in text for one in _LOGIN_PLACES):
         return SourceError(
             "the store was not asked: there are no credentials for it in the environment, in bulk-upload.toml or on "
@@ -44,7 +50,8 @@ def source_error(error: Exception) -> SourceError:
         )
     status = _status_in(error, text)
     if status is not None:
-        return _of_status(status, text)
+        code = _CODE.search(text)
+        return error_of_status(status, None if code is None else code[1])
     if "IncompleteBody" in text or "kind: Interrupted" in text or "UnexpectedEof" in text:
         return SourceError("the store sent less of the object than it announced", transient=True)
     if "Content-Length" in text or "MissingContentLength" in text:
@@ -66,13 +73,13 @@ def _status_in(error: Exception, text: str) -> int | None:
     return {"PermissionDeniedError": 403, "UnauthenticatedError": 401}.get(name)
 
 
-def _of_status(status: int, text: str) -> SourceError:
-    code = _CODE.search(text)
-    said = f"{status}" if code is None else f"{status} {code[1]}"
+def error_of_status(status: int, code: str | None = None) -> SourceError:
+    """Return the error for an answer of a place of objects; `code` is what else it said, such as `NoSuchBucket`."""
+    said = f"{status}" if code is None else f"{status} {code}"
     if status == HTTPStatus.PRECONDITION_FAILED:
         return SourceError(REPLACED, transient=True)
     if status == HTTPStatus.NOT_FOUND:
-        what = "bucket" if code is not None and code[1] == "NoSuchBucket" else "object"
+        what = _MISSING.get(code or "", "object")
         return SourceError(f"there is no such {what} ({said})", inaccessible=True)
     if status in _REFUSED:
         return SourceError(f"the store refuses access to the object ({said})", inaccessible=True)

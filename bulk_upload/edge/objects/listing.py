@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.objects.address import Address
+from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.objects.failures import source_error
 from bulk_upload.edge.objects.lookup import PAGE_OBJECTS
+from bulk_upload.edge.objects.places import Places
 from bulk_upload.edge.objects.versions import version_of
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bulk_upload.edge.objects.places import Listing
     from bulk_upload.edge.objects.stores import Stores
 
 
@@ -27,12 +32,18 @@ class ListedObject(msgspec.Struct, frozen=True):
 
 
 def objects_under(stores: Stores, prefix: Address) -> Iterator[ListedObject]:
-    """Yield the objects under a prefix, or the one object that has it for its key.
+    """Yield the objects under a prefix, or the one object that has it for its key. Those of stores are in the order of
+    their keys.
 
     What stores show as folders, empty objects whose key other keys go on from, is left out.
 
     Raises UsageError: the store cannot be used, or cannot be listed.
     """
+    with closing(Places(stores)) as places:
+        listing = places.listing(prefix)
+        if listing is not None:
+            yield from _from(listing, prefix)
+            return
     waiting: ListedObject | None = None
     for one in _listed(stores, prefix):
         if waiting is not None and not _is_folder_of(waiting, one):
@@ -42,6 +53,16 @@ def objects_under(stores: Stores, prefix: Address) -> Iterator[ListedObject]:
         yield waiting
     elif prefix.key:
         yield from _alone(stores, prefix)
+
+
+def _from(listing: Listing, prefix: Address) -> Iterator[ListedObject]:
+    try:
+        for found in listing.under(prefix):
+            for key, one in found:
+                if not isinstance(one, SourceError):
+                    yield ListedObject(replace(prefix, key=key), one.size, one.mtime_ns)
+    except SourceError as error:
+        raise _not_listed(prefix, error) from None
 
 
 def _listed(stores: Stores, prefix: Address) -> Iterator[ListedObject]:
@@ -72,7 +93,11 @@ def _is_folder_of(one: ListedObject, other: ListedObject) -> bool:
 
 
 def _unusable(prefix: Address, error: Exception) -> UsageError:
+    return _not_listed(prefix, source_error(error))
+
+
+def _not_listed(prefix: Address, error: SourceError) -> UsageError:
     return UsageError(
-        f'"{prefix}" cannot be listed: {source_error(error).reason}',
+        f'"{prefix}" cannot be listed: {error.reason}',
         hint=f'check the name and the access to it, or set up [sources."{prefix.base}"] in bulk-upload.toml',
     )

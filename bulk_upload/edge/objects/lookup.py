@@ -10,10 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.core.objects.address import STORES, Address, read_address
-from bulk_upload.edge.objects.failures import source_error
+from bulk_upload.core.objects.address import LISTED, STORES, Address, read_address
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.edge.objects.failures import NO_SUCH_OBJECT, source_error
+from bulk_upload.edge.objects.places import Places
 from bulk_upload.edge.objects.versions import version_of
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from obstore import ObjectMeta
 
+    from bulk_upload.edge.objects.places import Found, Listing
     from bulk_upload.edge.objects.stores import Stores
 
 FEW_MAX = 20
@@ -50,8 +55,11 @@ CREATE TABLE wanted (
 ) WITHOUT ROWID;
 """
 
+_LAST_KEY = "\U0010ffff" * 2
+"""Sorts after every key."""
+
 NOT_LOOKED_UP = "the object was not looked up"
-_MISSING = "there is no such object (404)"
+_MISSING = NO_SUCH_OBJECT
 
 
 class Lookup:
@@ -63,6 +71,7 @@ class Lookup:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
+        self._places = Places(stores)
         self._opened: sqlite3.Connection | None = None
 
     @property
@@ -88,8 +97,15 @@ class Lookup:
         """
         counted = _Counted(on_count)
         for (base,) in self._connection.execute("SELECT DISTINCT base FROM wanted").fetchall():
-            scheme, _, home = base.partition("://")
-            self._look_at(Address(scheme, home, ""), counted)
+            scheme, _, name = base.partition("://")
+            home = Address(scheme, name, "")
+            listing = self._places.listing(home)
+            if listing is None:
+                self._look_at(home, counted)
+            else:
+                self._look_through(home, listing, counted)
+        # A later look is at what is there then, and its connections may be long in coming.
+        self._places.close()
 
     def inspect(self, path: str) -> Fingerprint | PathComplaint:
         """Return the version of an object, or why it cannot be sent."""
@@ -104,9 +120,35 @@ class Lookup:
         return Fingerprint(size=size, mtime_ns=mtime_ns, inode=0, etag=etag, version=version)
 
     def close(self) -> None:
-        """Delete the database."""
+        """Delete the database, and end connections."""
+        self._places.close()
         if self._opened is not None:
             self._opened.close()
+
+    def _look_through(self, home: Address, listing: Listing, counted: _Counted) -> None:
+        """Ask a place that is neither a store nor the web: for a folder, or for objects in groups."""
+        try:
+            for found in self._answers(home, listing):
+                self._put([_row(home, key, one) for key, one in found])
+                counted.add(len(found))
+            self._note_missing(home, "", _LAST_KEY)
+        except SourceError as error:
+            self._connection.execute(
+                "UPDATE wanted SET reason = ?, transient = ? WHERE base = ? AND size IS NULL AND reason IS NULL",
+                (error.reason, error.transient, home.base),
+            )
+
+    def _answers(self, home: Address, listing: Listing) -> Iterator[Sequence[Found]]:
+        count, first, last = self._connection.execute(
+            "SELECT count(*), min(key), max(key) FROM wanted WHERE base = ?", (home.base,)
+        ).fetchone()
+        if count >= listing.listed_from:
+            yield from listing.under(replace(home, key=_common_folder(first, last)))
+            return
+        after = ""
+        while keys := self._wanted(home, after, listing.asked_max):
+            yield listing.ask(home, keys)
+            after = keys[-1]
 
     def _look_at(self, home: Address, counted: _Counted) -> None:
         after = ""
@@ -191,12 +233,7 @@ class Lookup:
 
     def _note(self, home: Address, found: Iterable[ObjectMeta]) -> None:
         versions = [(version_of(one), one["path"]) for one in found]
-        self._put(
-            [
-                (one.size, one.mtime_ns, one.etag, one.version, None, 0, home.base, key)
-                for one, key in versions
-            ]
-        )
+        self._put([_row(home, key, one) for one, key in versions])
 
     def _note_missing(self, home: Address, first: str, last: str) -> None:
         self._connection.execute(
@@ -210,11 +247,9 @@ class Lookup:
 
         def ask(key: str) -> tuple[object, ...]:
             try:
-                one = version_of(store.head(key))
+                return _row(home, key, version_of(store.head(key)))
             except Exception as error:  # noqa: BLE001 - whatever obstore raises is about the object
-                found = source_error(error)
-                return (None, 0, None, None, found.reason, found.transient, home.base, key)
-            return (one.size, one.mtime_ns, one.etag, one.version, None, 0, home.base, key)
+                return _row(home, key, source_error(error))
 
         with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="bulk-upload-look") as pool:
             self._put(list(pool.map(ask, keys)))
@@ -228,6 +263,12 @@ class Lookup:
             rows,
         )
         self._connection.execute("COMMIT")
+
+
+def _row(home: Address, key: str, found: Fingerprint | SourceError) -> tuple[object, ...]:
+    if isinstance(found, SourceError):
+        return (None, 0, None, None, found.reason, found.transient, home.base, key)
+    return (found.size, found.mtime_ns, found.etag, found.version, None, 0, home.base, key)
 
 
 class _Counted:
@@ -278,7 +319,7 @@ def _complaint(address: Address, reason: str, *, transient: bool) -> PathComplai
         remedy = (
             f"Create it, or correct the address; `bulk-upload scan {address.base}/PREFIX` lists what is there"
         )
-        if address.scheme not in STORES:
+        if address.scheme not in LISTED:
             remedy = "Correct the address"
         return PathComplaint(rule="missing-file", found=f'there is no object "{address}"', remedy=remedy)
     remedy = f'Allow access to it, or set up [sources."{address.base}"] in bulk-upload.toml'

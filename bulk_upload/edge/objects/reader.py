@@ -7,30 +7,23 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
 
 from bulk_upload.core.objects.address import read_address
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError, SourceGrew
-from bulk_upload.core.text.printable import human_seconds
-from bulk_upload.edge.objects.failures import REPLACED, no_answer, source_error
+from bulk_upload.edge.objects.failures import REPLACED
+from bulk_upload.edge.objects.places import Places
 from bulk_upload.edge.objects.stream import BLOCK_BYTES, BLOCK_BYTES_MANY, ObjectStream
-from bulk_upload.edge.objects.versions import if_match, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Sequence
-
-    from obstore import GetOptions, GetResult
-    from obstore.store import ObjectStore
+    from collections.abc import AsyncIterator, Sequence
 
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.objects.address import Address
     from bulk_upload.core.run.source import ContentCheck
     from bulk_upload.edge.objects.stores import Stores
-
-_T = TypeVar("_T")
 
 SMALL_OBJECT_BYTES_MAX = 256 * 1024
 """Objects up to this size are read whole, as files are."""
@@ -60,6 +53,7 @@ class ObjectReader:
 
     def __init__(self, stores: Stores, *, hashing: bool = True) -> None:
         self._stores = stores
+        self._places = Places(stores)
         self._hashing = hashing
         self._open_count = 0
         self._loading = anyio.CapacityLimiter(LOADED_AT_ONCE)
@@ -115,19 +109,20 @@ class ObjectReader:
 
     async def _stream(self, path: str, expected: Fingerprint | None, *, hashing: bool) -> ObjectStream:
         address = read_address(path)
-        expected = expected or await self._look(address)
-        result, found = await self._get(address, expected)
+        place = self._places.of(address)
+        answer = await place.open(address, expected or await place.look(address))
 
         async def confirm() -> None:
-            if found.strong_etag is None and not found.same_version(await self._look(address)):
+            if not answer.is_bound and not answer.fingerprint.same_version(await answer.look()):
                 raise SourceError(REPLACED, transient=True)
 
         return ObjectStream(
-            result.stream(self._block_bytes()),
-            found,
+            answer.blocks(self._block_bytes()),
+            answer.fingerprint,
             stall_s=self._stores.stall_s,
             hashing=hashing,
             confirm=confirm,
+            release=answer.close,
         )
 
     def _block_bytes(self) -> int:
@@ -137,81 +132,46 @@ class ObjectReader:
         self, path: str, content_check: ContentCheck | None, expected: Fingerprint | None
     ) -> LoadedFile:
         address = read_address(path)
-        result, found = await self._get(address, expected or await self._look(address))
-        if found.size > SMALL_OBJECT_BYTES_MAX:
-            raise SourceGrew(found)
-        content = bytes(await self._answer(result.bytes_async()))
-        if len(content) != found.size:
-            raise SourceError("the store sent another number of bytes than it announced", transient=True)
-        if found.strong_etag is None and not found.same_version(await self._look(address)):
-            raise SourceError(REPLACED, transient=True)
+        place = self._places.of(address)
+        answer = await place.open(address, expected or await place.look(address))
+        found = answer.fingerprint
+        try:
+            if found.size > SMALL_OBJECT_BYTES_MAX:
+                raise SourceGrew(found)
+            content = await answer.whole()
+            if len(content) != found.size:
+                raise SourceError("the store sent another number of bytes than it announced", transient=True)
+            if not answer.is_bound and not found.same_version(await answer.look()):
+                raise SourceError(REPLACED, transient=True)
+        finally:
+            answer.close()
         looking = partial(_loaded, content, found, content_check, hashing=self._hashing)
         return await asyncio.get_running_loop().run_in_executor(self._pool, looking)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads and the connections."""
         self._pool.shutdown(wait=False)
+        self._places.close()
 
     async def _hash_ranges(
         self, path: str, expected: Fingerprint | None, ranges: Sequence[ByteRange]
     ) -> tuple[str, Fingerprint]:
         address = read_address(path)
-        expected = expected or await self._look(address)
+        place = self._places.of(address)
+        expected = expected or await place.look(address)
         digest = hashlib.sha256()
         for one in ranges:
-            result, found = await self._get(address, expected, part=one)
-            if not found.same_version(expected):
-                raise SourceChanged("the object has changed", found, transient=True)
-            content = await self._answer(result.bytes_async())
+            answer = await place.open(address, expected, part=one)
+            try:
+                if not answer.fingerprint.same_version(expected):
+                    raise SourceChanged("the object has changed", answer.fingerprint, transient=True)
+                content = await answer.whole()
+            finally:
+                answer.close()
             if len(content) != one.length:
                 raise SourceError("the store does not serve parts of the object")
             digest.update(content)
         return digest.hexdigest(), expected
-
-    async def _get(
-        self, address: Address, expected: Fingerprint, *, part: ByteRange | None = None
-    ) -> tuple[GetResult, Fingerprint]:
-        """Ask for an object, or a part of it. Raises SourceError; SourceChanged where it is another version."""
-        tag = expected.strong_etag
-        options: GetOptions = {}
-        if tag is not None:
-            options["if_match"] = if_match(tag)
-        if part is not None:
-            options["range"] = (part.start, part.start + part.length)
-        store = self._stores.of(address, resumes=tag is not None)
-        try:
-            result = await self._answer(_get(store, address.key, options))
-        except SourceError as error:
-            if error.reason != REPLACED:
-                raise
-            now = await self._look(address)
-            if now.same_version(expected):
-                # The store contradicts itself, as caches do for a while.
-                raise
-            raise SourceChanged("the object has changed since it was planned", now, transient=True) from None
-        return result, version_of(result.meta)
-
-    async def _look(self, address: Address) -> Fingerprint:
-        """Return the version that the store has now. Raises SourceError."""
-        store = self._stores.asked(address)
-        return version_of(await self._answer(store.head_async(address.key)))
-
-    async def _answer(self, asking: Awaitable[_T]) -> _T:
-        """Wait for the store as long as it may stand still. Raises SourceError."""
-        limit = asyncio.timeout(self._stores.stall_s)
-        try:
-            async with limit:
-                return await asking
-        except TimeoutError as error:
-            if limit.expired():
-                raise no_answer(human_seconds(self._stores.stall_s)) from None
-            raise source_error(error) from None
-        except Exception as error:  # noqa: BLE001 - obstore raises what it likes
-            raise source_error(error) from None
-
-
-async def _get(store: ObjectStore, key: str, options: GetOptions) -> GetResult:
-    return await store.get_async(key, options=options)
 
 
 def _loaded(

@@ -56,6 +56,21 @@ class Stores:
         """How long a store may stand still."""
         return self._stall_s
 
+    @property
+    def allow_plain_http(self) -> bool:
+        """Whether data may come from other machines without encryption."""
+        return self._allow_plain_http
+
+    def options_of(self, address: Address) -> SourceOptions:
+        """Return how the place of an object is reached. Raises UsageError where that is without encryption."""
+        options = options_for(address.base, self._options)
+        if plain_endpoint(options) and not self._allow_plain_http:
+            raise UsageError(
+                f"the endpoint of {address.base} is another machine that is reached without encryption",
+                hint="use an https:// endpoint, or pass --allow-plain-http for a network that you trust",
+            )
+        return options
+
     def of(self, address: Address, *, resumes: bool = True) -> ObjectStore:
         """Return the store of an object that is read.
 
@@ -86,12 +101,7 @@ class Stores:
                 f'to read from "{address.scheme}://" the package obstore is needed',
                 hint="pip install 'bulk-upload[remote]'",
             ) from None
-        options = options_for(address.base, self._options)
-        if plain_endpoint(options) and not self._allow_plain_http:
-            raise UsageError(
-                f"the endpoint of {address.base} is another machine that is reached without encryption",
-                hint="use an https:// endpoint, or pass --allow-plain-http for a network that you trust",
-            )
+        options = self.options_of(address)
         retries: RetryConfig = {
             "max_retries": 0 if use is _Use.READ_ONCE else RETRIES_MAX,
             "retry_timeout": timedelta(seconds=self._stall_s),

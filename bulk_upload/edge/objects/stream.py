@@ -7,8 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Self
 
 from bulk_upload.core.run.source import SourceError
-from bulk_upload.core.text.printable import human_seconds
-from bulk_upload.edge.objects.failures import no_answer, source_error
+from bulk_upload.edge.objects.waiting import answered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +32,7 @@ class ObjectStream:
         stall_s: how long the store may stand still.
         hashing: whether what is read is hashed.
         confirm: raises SourceError where the object is no longer this version.
+        release: called at the end, wherever that is.
     """
 
     def __init__(
@@ -43,12 +43,14 @@ class ObjectStream:
         stall_s: float,
         hashing: bool,
         confirm: Callable[[], Awaitable[None]],
+        release: Callable[[], None],
     ) -> None:
         self._blocks = blocks
         self._fingerprint = fingerprint
         self._stall_s = stall_s
         self._hash = hashlib.sha256() if hashing else None
         self._confirm = confirm
+        self._release = release
         self._left_bytes = fingerprint.size
         self._ended = False
         self._ahead: asyncio.Task[bytes] | None = None
@@ -96,18 +98,7 @@ class ObjectStream:
         return block
 
     async def _next(self) -> bytes:
-        limit = asyncio.timeout(self._stall_s)
-        try:
-            async with limit:
-                return await anext(self._blocks, b"")
-        except TimeoutError as error:
-            if limit.expired():
-                raise no_answer(human_seconds(self._stall_s)) from None
-            raise source_error(error) from None
-        except SourceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - obstore raises what it likes
-            raise source_error(error) from None
+        return await answered(anext(self._blocks, b""), self._stall_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,8 +108,9 @@ class ObjectStream:
     ) -> None:
         if self._ahead is not None:
             self._ahead.cancel()
-        # What is left of the answer is dropped with the iterator, and its connection closed.
+        # What is left of an answer of obstore is dropped with the iterator, and its connection closed.
         del self._blocks
+        self._release()
 
 
 def _retrieve(fetching: asyncio.Task[bytes]) -> None:

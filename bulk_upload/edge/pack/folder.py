@@ -184,5 +184,7 @@ def read_member_list(path: str) -> list[Member]:
     except ValueError as error:
         raise UsageError(
             f"{printable(path)} is no list of members: {printable(str(error))}",
-            hint=f"name the {MEMBERS_NAME} that `bulk-upload pack` wrote",
+            hint="it was changed since `bulk-upload pack` wrote it: restore it, or remove the folder and pack again"
+            if os.path.basename(path) == MEMBERS_NAME
+            else f"name the {MEMBERS_NAME} that `bulk-upload pack` wrote",
         ) from None

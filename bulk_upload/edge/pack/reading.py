@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from contextlib import contextmanager
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 class Differs(Exception):
     """What came out of a pack is not what was packed; the message says what, after the name of file or pack."""
+
+
+class NoRoom(OSError):
+    """Nothing more can be written where the files go."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Errors that every other file would meet as well."""
 
 
 class PackReader:
@@ -43,12 +52,14 @@ class PackReader:
         """Read all members, those of a pack one after the other; yield what fails, each with its path or pack.
 
         A member is written only if it is what was packed. A file that is there already is never replaced: it must be
-        the same.
+        the same. Raises NoRoom.
         """
         for name, of_pack in groupby(members, key=lambda one: one.pack):
             try:
                 with open(os.path.join(self._folder, name), "rb") as stream:
                     yield from self._read_pack(name, _Pack(stream), list(of_pack))
+            except NoRoom:
+                raise
             except OSError as error:
                 yield name, error
 
@@ -65,6 +76,8 @@ class PackReader:
             try:
                 self._read_member(member, lines)
             except (Differs, OSError) as error:
+                if isinstance(error, OSError) and error.errno in NO_ROOM:
+                    raise NoRoom(error.errno, error.strerror) from None
                 yield member.path, error
             # What an error left unread belongs to this member all the same.
             for _ in lines:

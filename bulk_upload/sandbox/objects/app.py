@@ -18,6 +18,7 @@ from bulk_upload.sandbox.wire import current_connection
 if TYPE_CHECKING:
     from bulk_upload.sandbox.objects.buckets import StoredObject
     from bulk_upload.sandbox.objects.faults import ObjectStep
+    from bulk_upload.sandbox.objects.hub import HubCalls
     from bulk_upload.sandbox.objects.service import ObjectService
     from bulk_upload.sandbox.objects.shelf import ObjectShelf
 
@@ -31,8 +32,8 @@ CHANGES_BEFORE = (
 """The faults that change an object before the request is served."""
 
 
-def build_object_app(service: ObjectService) -> web.Application:
-    """Return the application that serves one object store."""
+def build_object_app(service: ObjectService, hub: HubCalls) -> web.Application:
+    """Return the application that serves one object store, and its buckets as repositories of a Hub."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
         service.in_flight += 1
@@ -44,6 +45,7 @@ def build_object_app(service: ObjectService) -> web.Application:
 
     app = web.Application()
     app.on_response_prepare.append(_note_answer)
+    app.add_routes(hub.routes())
     app.router.add_route("*", "/{path:.*}", serve)
     return app
 

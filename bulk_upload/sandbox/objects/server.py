@@ -10,6 +10,7 @@ from bulk_upload.sandbox.listener import Listener, check_address, served_in_thre
 from bulk_upload.sandbox.objects.app import build_object_app
 from bulk_upload.sandbox.objects.buckets import as_content
 from bulk_upload.sandbox.objects.faults import ObjectFaults
+from bulk_upload.sandbox.objects.hub import HUB_PATH, Histories, HubCalls, build_cdn_app
 from bulk_upload.sandbox.objects.service import ObjectService
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class ObjectStoreConfig:
 
 
 class ObjectStore:
-    """An object store on loopback: S3's GET, HEAD and ListObjectsV2, path style, which are plain HTTP as well.
+    """An object store on loopback: S3's GET, HEAD and ListObjectsV2, path style, which are plain HTTP as well; and a
+    Hugging Face Hub of the same objects.
 
     Use it as an asynchronous context manager. Its properties can be read from any thread, also after the end.
 
@@ -61,20 +63,29 @@ class ObjectStore:
         self.config = config
         self._service = ObjectService(config.buckets, config.faults, config.access_key)
         self._listener = Listener(host=config.host, port=config.port)
+        self._cdn = Listener(host=config.host, port=0)
+        self._hub = HubCalls(self._service, Histories(self._service.shelves), cdn_url=lambda: self._cdn.url)
 
     async def __aenter__(self) -> Self:
-        await self._listener.start(build_object_app(self._service))
+        await self._listener.start(build_object_app(self._service, self._hub))
+        await self._cdn.start(build_cdn_app(self._hub))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._cdn.stop()
         await self._listener.stop()
 
     @property
     def url(self) -> str:
         """The endpoint, without a slash at its end; an object's URL is `URL/BUCKET/KEY`."""
         return self._listener.url
+
+    @property
+    def hub_url(self) -> str:
+        """The endpoint of a Hugging Face Hub (`HF_ENDPOINT`) whose repositories `sandbox/BUCKET` are the buckets."""
+        return f"{self.url}{HUB_PATH}"
 
     @property
     def counts(self) -> Counter[RequestKind]:

@@ -39,23 +39,51 @@ def utc_now() -> datetime:
 
 
 class ObjectShelf:
-    """A bucket that can be changed without touching where its first objects came from."""
+    """A bucket that can be changed without touching where its first objects came from.
+
+    Attributes:
+        bucket: what was there at the start.
+    """
 
     def __init__(self, bucket: Bucket, *, now: Callable[[], datetime] = utc_now) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
         self._now = now
         self._versions: dict[str, list[StoredObject | None]] = {}
         self._changed: list[str] = []
+        self._changes: list[str] = []
 
     def current(self, key: str) -> StoredObject | None:
         """Return the newest version of a key, None where there is no such object (any more)."""
         if key in self._versions:
             return self._versions[key][-1]
-        return self._bucket.find(key)
+        return self.bucket.find(key)
+
+    @property
+    def change_count(self) -> int:
+        """How often the bucket was changed."""
+        return len(self._changes)
+
+    def at(self, key: str, change_count: int) -> StoredObject | None:
+        """Return the object of a key as it was after so many changes."""
+        if key not in self._versions:
+            return self.bucket.find(key)
+        return self._versions[key][self._changes[:change_count].count(key)]
+
+    def after_at(self, prefix: str, after: str, change_count: int) -> Iterator[StoredObject]:
+        """Yield the objects under a prefix whose key is greater than `after`, as they were after so many changes."""
+        first = (one for one in self.bucket.after(prefix, after) if one.key not in self._versions)
+        changed = (
+            self.at(key, change_count)
+            for key in self._changed
+            if key.startswith(prefix) and in_order(key) > in_order(after)
+        )
+        yield from heapq.merge(
+            first, (one for one in changed if one is not None), key=lambda one: in_order(one.key)
+        )
 
     def version(self, key: str, version: str) -> StoredObject | None:
         """Return one version of a key, also one that was replaced or deleted since."""
-        known = [*self._versions.get(key, ()), self._bucket.find(key)]
+        known = [*self._versions.get(key, ()), self.bucket.find(key)]
         return next((one for one in known if one is not None and one.version == version), None)
 
     def put(self, key: str, content: Content) -> StoredObject:
@@ -65,11 +93,13 @@ class ObjectShelf:
         history = self._history(key)
         stored = StoredObject(key=key, content=content, modified=modified, version=f"v{len(history) + 1}")
         history.append(stored)
+        self._changes.append(key)
         return stored
 
     def delete(self, key: str) -> None:
         """Let a key have no object any more."""
         self._history(key).append(None)
+        self._changes.append(key)
 
     def page(self, *, prefix: str, after: str, delimiter: str, count: int) -> Page:
         """Return at most `count` objects and common prefixes that come after a key or a common prefix."""
@@ -91,7 +121,7 @@ class ObjectShelf:
         return Page(objects=tuple(objects), common=tuple(common), last=None)
 
     def _after(self, prefix: str, after: str) -> Iterator[StoredObject]:
-        first = (one for one in self._bucket.after(prefix, after) if one.key not in self._versions)
+        first = (one for one in self.bucket.after(prefix, after) if one.key not in self._versions)
         yield from heapq.merge(first, self._changed_after(prefix, after), key=lambda one: in_order(one.key))
 
     def _changed_after(self, prefix: str, after: str) -> Iterator[StoredObject]:
@@ -104,7 +134,7 @@ class ObjectShelf:
     def _history(self, key: str) -> list[StoredObject | None]:
         if key not in self._versions:
             bisect.insort(self._changed, key, key=in_order)
-            self._versions[key] = [self._bucket.find(key)]
+            self._versions[key] = [self.bucket.find(key)]
         return self._versions[key]
 
 

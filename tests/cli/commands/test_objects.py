@@ -162,3 +162,16 @@ def test_a_prefix_without_objects(store: ObjectStore) -> None:
     ended = run("plan", "s3://data/caht", "--purpose", "fine-tune")
     assert 'there is no file to upload in "s3://data/caht"' in ended.text
     assert "check bucket and prefix" in ended.text
+
+
+@pytest.mark.parametrize("address", ["s3:/x/y", "s4://x/y", "S3:/x"])
+@pytest.mark.parametrize("command", [("plan",), ("run",), ("validate",), ()])
+def test_what_looks_like_an_address(
+    command: tuple[str, ...], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slash that is missing, or a scheme that there is not, is told with those that there are."""
+    monkeypatch.chdir(tmp_path)
+    ended = run(*command, address, SEEKR_API_KEY="key", SEEKR_BASE_URL="http://127.0.0.1:9/v1")
+    assert ended.status == 2
+    assert "looks like the address of objects, which begins with s3://, gs://" in ended.stderr
+    assert "memory://" not in ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -499,3 +500,64 @@ def test_packs_and_files_are_written_to_folders_only(place: Path) -> None:
         assert ended.status == 2
         assert "written on this machine only" in ended.stderr
     assert not (place / "s3:").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_said_once(place: Path) -> None:
+    """Not for each file: all would say the same."""
+    write({"a.jsonl": TEXT % "a", "b.jsonl": TEXT % "b"})
+    assert pack().status == 0
+    (place / "file").write_text("")
+    ended = run_here("unpack", "packed", "-o", "file")
+    assert ended.status == 2
+    assert ended.stderr.startswith("bulk-upload: nothing can be written to file: File exists\n")
+    assert ended.stdout == b""
+
+
+def test_a_full_disk_is_said_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first file that finds no room ends it."""
+    write({"a.jsonl": TEXT % "a", "b.jsonl": TEXT % "b"})
+    assert pack().status == 0
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("bulk_upload.edge.pack.reading.PackReader._read_member", full)
+    ended = run_here("unpack", "packed", "-o", "out")
+    assert ended.status == 2
+    assert ended.stderr.count("No space left on device") == 1
+    assert ended.stdout == b""
+
+
+def test_a_damaged_list_of_members(place: Path) -> None:
+    """It is not proposed to name the same file again."""
+    write({"a.jsonl": TEXT % "a"})
+    assert pack().status == 0
+    with (place / "packed" / "members.jsonl").open("a") as members:
+        members.write("garbage\n")
+    for words in (("unpack", "packed"), ("pack", "manifest.jsonl", "-o", "packed")):
+        ended = run_here(*words)
+        assert ended.status == 2
+        assert "restore it, or remove the folder and pack again" in ended.stderr
+
+
+def test_objects_are_not_packed(place: Path) -> None:
+    """A prefix is no folder here, and no manifest."""
+    ended = run_here("pack", "s3://training/x", "-o", "packed")
+    assert ended.status == 2
+    assert "address of objects, and packs are made of files on this machine" in ended.stderr
+    assert "download the files" in ended.stderr
+
+
+def test_a_sent_pack_may_be_gone(place: Path, store: Sandbox) -> None:
+    """Its receipt holds and nothing is to be sent; `unpack` says what is missing, and the next `pack` writes it again."""
+    write({"a.jsonl": TEXT % "a"})
+    assert pack().status == 0
+    uploaded(store)
+    (gone,) = place.glob("packed/pre-train-*.jsonl")
+    content = gone.read_bytes()
+    gone.unlink()
+    uploaded(store)
+    assert len(store.files) == 1
+    assert run_here("unpack", "packed").stdout == f"{gone.name}: No such file or directory\n".encode()
+    assert pack().status == 0
+    assert gone.read_bytes() == content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -24,8 +25,9 @@ requester-pays = true
 """
 
 
-def read(text: str) -> tuple[SourceOptions, ...]:
-    return configuration_of("bulk-upload.toml", text, {}).source_options()
+def read(text: str, scheme: str = "s3") -> tuple[SourceOptions, ...]:
+    options = configuration_of("bulk-upload.toml", text, {}).source_options()
+    return tuple(one for one in options if one.home.startswith(f"{scheme}://"))
 
 
 def test_a_bucket_has_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +59,68 @@ def test_an_endpoint_in_the_environment(url: str, counts: bool, monkeypatch: pyt
     assert read('[sources."s3://"]\nregion = "x"') == (SourceOptions(home="s3://", region="x"),)
 
 
+@pytest.fixture
+def hub_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without anything of a Hub or a proxy, and a home folder."""
+    for name in [*os.environ]:
+        if name.startswith(("HF_", "HUGGING_FACE", "XDG_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/home/me")
+
+
+HUB_TABLE = '[sources."hf://"]\nendpoint = "https://hub.example"'
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "endpoint", "token", "token_file"),
+    [
+        ("", {}, None, None, "/home/me/.cache/huggingface/token"),
+        ("", {"HF_TOKEN": "SECRET"}, None, "SECRET", None),
+        ("", {"HF_HOME": "/hf", "HF_ENDPOINT": "https://hub/"}, "https://hub", None, "/hf/token"),
+        ("", {"HF_TOKEN_PATH": "/t"}, None, None, "/t"),
+        ("", {"HF_TOKEN": "SECRET", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}, None, None, None),
+        (HUB_TABLE, {"HF_TOKEN": "SECRET"}, "https://hub.example", None, None),
+        (f'{HUB_TABLE}\ntoken-variable = "OURS"', {"OURS": "SECRET"}, "https://hub.example", "SECRET", None),
+        ('[sources."hf://"]\nanonymous = true', {"HF_TOKEN": "SECRET"}, None, None, None),
+        ('[sources."hf://"]\ntoken-file = "~/t"', {"HF_TOKEN": "SECRET"}, None, None, "/home/me/t"),
+    ],
+)
+@pytest.mark.usefixtures("hub_environment")
+def test_the_hub_is_reached_as_by_its_own_tools(
+    text: str,
+    environment: dict[str, str],
+    endpoint: str | None,
+    token: str | None,
+    token_file: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The token of the environment is for its own endpoint: one that a file names never gets it."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (found,) = read(text, "hf")
+    assert (found.endpoint, found.bearer_token, found.token_file) == (endpoint, token, token_file)
+    assert "SECRET" not in repr(found)
+
+
+@pytest.mark.usefixtures("hub_environment")
+def test_a_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The password comes from a variable, known hosts are those of ssh, and other settings are fsspec's own."""
+    monkeypatch.setenv("OURS", "SECRET")
+    text = (
+        '[sources."sftp://host"]\nusername = "me"\npassword-variable = "OURS"\nsettings = {compress = true}'
+    )
+    own, usual = read(text, "sftp")
+    assert (own.username, own.password, own.settings) == ("me", "SECRET", {"compress": True})
+    assert own.known_hosts == usual.known_hosts == "/home/me/.ssh/known_hosts"
+
+
+def test_a_repository_has_its_own_settings() -> None:
+    """The table of a repository is for all of its revisions."""
+    options = read('[sources."hf://datasets/a/b"]\nanonymous = true', "hf")
+    assert options_for("hf://datasets/a/b@v1", options).anonymous
+    assert not options_for("hf://datasets/a/c", options).anonymous
+
+
 def test_a_variable_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said which variable is missing, and for which bucket."""
     monkeypatch.delenv("OUR_KEY", raising=False)
@@ -68,7 +132,9 @@ def test_a_variable_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "message"),
     [
         ('[sources."s3://b"]\nregoin = "x"', "line 2.*unknown setting 'regoin'"),
-        ('[sources."ftp://b"]\nregion = "x"', "no place of objects"),
+        ('[sources."gopher://b"]\nregion = "x"', "no place of objects"),
+        ('[sources."hf://datasets/a"]\nanonymous = true', "names no repository"),
+        ('[sources."sftp://a"]\nsettings = 3', "must be a table"),
         ('[sources."s3://b/data"]\nregion = "x"', "more than a bucket"),
         ('[sources."s3://b"]\nanonymous = "yes"', "must be true or false"),
         ('[sources."s3://b"]\nregion = 3', "must be a string"),

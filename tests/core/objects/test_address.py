@@ -30,6 +30,16 @@ from bulk_upload.core.objects.address import (
         ("http://127.0.0.1:80/x", Address("http", "127.0.0.1", "x")),
         ("https://[::1]:8443/x", Address("https", "[::1]:8443", "x")),
         ("https://host/%7Euser/x", Address("https", "host", "~user/x")),
+        ("sftp://Host:22/a b?c", Address("sftp", "host:22", "a b?c")),
+        ("hf://datasets/o/n/a/b.jsonl", Address("hf", "datasets/o/n", "a/b.jsonl")),
+        ("hf://datasets/o/n@main/a%20b", Address("hf", "datasets/o/n", "a%20b")),
+        ("HF://o/n@v1.0/x", Address("hf", "models/o/n@v1.0", "x")),
+        ("hf://models/o/n@a%2Fb/x", Address("hf", "models/o/n@a%2Fb", "x")),
+        ("hf://spaces/o/n@refs/pr/7/x", Address("hf", "spaces/o/n@refs/pr/7", "x")),
+        (
+            "hf://datasets/o/n@refs/convert/parquet/d/x",
+            Address("hf", "datasets/o/n@refs/convert/parquet", "d/x"),
+        ),
     ],
 )
 def test_read(text: str, expected: Address) -> None:
@@ -65,7 +75,14 @@ def test_read(text: str, expected: Address) -> None:
         ("s3://b", "not-a-file"),
         ("s3://b/folder/", "not-a-file"),
         ("https://host/", "not-a-file"),
-        ("ftp://host/x", "unknown-scheme"),
+        ("gopher://host/x", "unknown-scheme"),
+        ("sftp://me:SECRET@host/x", "address-with-password"),
+        ("hf://name", "bad-address"),
+        ("hf://buckets/owner/name/x", "bad-address"),
+        ("hf://datasets/owner/name@/x", "bad-address"),
+        ("hf://datasets/owner/name/x?token=SECRET", "signed-address"),
+        ("hf://datasets/owner/name/a//b", "bad-key"),
+        ("hf://datasets/owner/name", "not-a-file"),
         ("file:///etc/passwd", "unknown-scheme"),
     ],
 )
@@ -103,6 +120,9 @@ def test_names() -> None:
     assert folder_in("s3://b/x/y/z.jsonl") == "x/y"
     assert folder_in("https://host/z.jsonl") == ""
     assert folder_in("x/y/z") == "x/y"
+    assert folder_in("hf://datasets/o/n@v1/x/y/z.jsonl") == "x/y"
+    assert folder_in("hf://datasets/o/n/z.jsonl") == ""
+    assert folder_in("sftp://host/x/y/z.jsonl") == "x/y"
 
 
 def test_prefixes() -> None:

@@ -122,6 +122,14 @@ def test_a_copy_that_no_lost_answer_explains_may_be_another_jobs() -> None:
         assert ("may belong to another job" in found.detail) is not ours
 
 
+def test_another_size_is_a_copy_only_of_an_upload_without_an_answer() -> None:
+    """Another job of the same account sent a file of the same name in the same minute: it is none of this job's."""
+    other = replace(ALIKE, file=replace(ALIKE.file, bytes=11))
+    assert kind_of(other) is DifferenceKind.DUPLICATE
+    assert kind_of(replace(other, unanswered=False)) is None
+    assert kind_of(replace(other, unanswered=False, has_receipt=False)) is DifferenceKind.ORPHAN
+
+
 def test_a_file_older_than_the_job_is_none_of_its_business() -> None:
     """Last night's job sent files of the same names; they are not strangers of this one."""
     sent_later = replace(ALIKE, sent_at_utc_s=NOW_S + 90, ended_at_utc_s=NOW_S + 91)
