@@ -13,9 +13,12 @@ from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.fleet.wire import bytes_text
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.core.manifest.paths import PathComplaint
+from bulk_upload.core.run.source import SourceError
+from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.fleet import Dialer, boot_s
+from bulk_upload.edge.objects import ObjectReader, Stores
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation import Workers, usable_processors
@@ -23,22 +26,28 @@ from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.fleet.agent import Agent, AgentEnd, Identity, Serving
 from bulk_upload.engine.fleet.share_cap import ShareCap
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
+from bulk_upload.engine.objects.readers import Readers
 from bulk_upload.engine.sending.local_sender import LocalSender
 from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
+from bulk_upload.engine.validation.while_sent import SentChecks
 from bulk_upload.errors import UsageError
 from bulk_upload.job_runner import READING_THREADS
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from bulk_upload.core.api.pace import Fence
     from bulk_upload.core.fleet.messages import AgentJob, FirstFile
+    from bulk_upload.core.objects.options import SourceOptions
     from bulk_upload.core.run.source import ContentCheck
 
 PATIENCE_S = 900.0
 """How long an agent looks for its coordinator, by default."""
+
+LOOK_S = 3.0
+"""How long stores may take to show that an agent can read from them, before it begins without: a session must not wait."""
 
 
 class AgentRunner:
@@ -52,6 +61,7 @@ class AgentRunner:
         patience_s: how long the coordinator may be out of reach.
         ca_file: PEM file of the authorities to trust for the coordinator's certificate.
         tls: takes the place of `ca_file` where there is a context already.
+        sources: how this agent reaches stores of objects, where not as the coordinator does.
     """
 
     def __init__(
@@ -64,8 +74,10 @@ class AgentRunner:
         patience_s: float = PATIENCE_S,
         ca_file: str | None = None,
         tls: ssl.SSLContext | None = None,
+        sources: Sequence[SourceOptions] = (),
     ) -> None:
         self._root = root
+        self._sources = tuple(sources)
         self._api_key = api_key
         self._transport: Transport | None = None
         self._agent = Agent(
@@ -112,14 +124,9 @@ class AgentRunner:
         )
         clock, errors, share = SystemClock(), CallbackErrors(), ShareCap()
         gate = BandwidthGate(share, clock, errors)
-        reader = FileReader(
-            tree,
-            thread_count=READING_THREADS,
-            stuck_s=job.connection.stall_s,
-            hashing=job.hashing,
-            ignore_ctime=job.ignore_ctime,
-        )
+        reader = self._readers(job, tree)
         workers = Workers(1)
+        validator = _validator(job, tree, workers)
         transport = Transport(
             TransportSettings(
                 connection=job.connection,
@@ -141,21 +148,41 @@ class AgentRunner:
                 sender = LocalSender(
                     reader,
                     transport,
-                    check_for=_checks(job, tree, workers),
+                    check_for=None if validator is None else _content_check(validator),
                     pace=gate,
                     on_handed=on_handed,
+                    # What is found goes to the coordinator, which says so.
+                    sent_checks=SentChecks(
+                        validator, sends_invalid=job.sends_invalid, emit=lambda _event: None
+                    ),
                 )
                 yield Serving(
                     sender=sender,
                     pace=pace,
                     cut_off=transport.cut_off,
                     errors=errors,
-                    unlike=None if job.first_file is None else _unlike(tree, job.first_file),
+                    unlike=await _unlike(job, tree, reader.objects),
                 )
         finally:
             self._transport = None
             workers.close()
             reader.close()
+
+    def _readers(self, job: AgentJob, tree: SourceTree) -> Readers:
+        files = FileReader(
+            tree,
+            thread_count=READING_THREADS,
+            stuck_s=job.connection.stall_s,
+            hashing=job.hashing,
+            ignore_ctime=job.ignore_ctime,
+        )
+        own = {one.home for one in self._sources}
+        stores = Stores(
+            (*self._sources, *(one for one in job.sources if one.home not in own)),
+            allow_plain_http=job.plain_sources,
+            stall_s=job.connection.stall_s,
+        )
+        return Readers(files, ObjectReader(stores, hashing=job.hashing))
 
     def _key(self, job: AgentJob) -> Secret:
         if self._api_key is not None:
@@ -173,12 +200,15 @@ async def serve_agent(
     api_key: Secret | None = None,
     patience_s: float = PATIENCE_S,
     tls: ssl.SSLContext | None = None,
+    sources: Sequence[SourceOptions] = (),
 ) -> AgentEnd:
     """Run one agent, see `AgentRunner`; when cancelled it drops all that is in flight.
 
     For programs that have an event loop and start agents in it, as a cluster's workers do.
     """
-    runner = AgentRunner(url, secret, root=root, api_key=api_key, patience_s=patience_s, tls=tls)
+    runner = AgentRunner(
+        url, secret, root=root, api_key=api_key, patience_s=patience_s, tls=tls, sources=sources
+    )
     try:
         return await runner.run()
     except anyio.get_cancelled_exc_class():
@@ -186,20 +216,50 @@ async def serve_agent(
         raise
 
 
-def _checks(job: AgentJob, tree: SourceTree, workers: Workers) -> Callable[[str, str], ContentCheck] | None:
+def _validator(job: AgentJob, tree: SourceTree, workers: Workers) -> FileValidator | None:
     if not job.checks:
         return None
-    validator = FileValidator(
+    return FileValidator(
         tree,
         workers,
         purposes={one.name: one for one in job.purposes},
         choice=job.rules,
         ignore_ctime=job.ignore_ctime,
     )
+
+
+def _content_check(validator: FileValidator) -> Callable[[str, str], ContentCheck]:
     return lambda path, purpose: validator.content_check(CheckTarget(path, purpose))
 
 
-def _unlike(tree: SourceTree, expected: FirstFile) -> str | None:
+async def _unlike(job: AgentJob, tree: SourceTree, objects: ObjectReader) -> str | None:
+    """Return how files or objects are not here as the coordinator sees them, None where they are."""
+    found = None if job.first_file is None else _other_file(tree, job.first_file)
+    return found or await _unreadable_object(objects, job.first_objects)
+
+
+async def _unreadable_object(objects: ObjectReader, addresses: Sequence[str]) -> str | None:
+    """Return which of some objects cannot be read here, and why; None where all can, or nobody knows in time."""
+    found: list[str] = []
+
+    async def look(address: str) -> None:
+        try:
+            await objects.version(address)
+        except SourceError as error:
+            # What may pass is no reason: the run tries such an object again.
+            if error.inaccessible:
+                found.append(f"the object {printable(address)} cannot be read here: {error.reason}")
+        except UsageError as error:
+            found.append(f"{error}; {error.hint}" if error.hint else str(error))
+
+    with anyio.move_on_after(LOOK_S):
+        async with anyio.create_task_group() as tasks:
+            for one in addresses:
+                tasks.start_soon(look, one)
+    return found[0] if found else None
+
+
+def _other_file(tree: SourceTree, expected: FirstFile) -> str | None:
     """Return how a file of the plan differs here from what the coordinator saw, None where it does not."""
     path = bytes_text(expected.path)
     found = tree.inspect(path)

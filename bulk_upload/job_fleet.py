@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
 
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.fleet.messages import AgentJob, FirstFile
 from bulk_upload.core.fleet.settings import FleetAddress, FleetParts
 from bulk_upload.core.fleet.wire import text_bytes
 from bulk_upload.core.objects.address import is_address
-from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
+from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.fleet import Access, AgentProcesses, AgentServer, tls_context
-from bulk_upload.edge.ledger import expect_agents
+from bulk_upload.edge.ledger import expect_agents, first_of_each_home
 from bulk_upload.edge.validation.surroundings import surroundings
-from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.api.secret import Secret
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.edge.objects import ObjectReader
     from bulk_upload.engine.fleet.crew import Crew
-    from bulk_upload.engine.planned_entries import PlannedEntries
+    from bulk_upload.engine.planned_entries import StagedEntries
 
 RESTARTS_MAX = 20
 """How often agents on this machine are started again in one run: one that ends at once would be started for ever."""
 
 LOOPBACK = "127.0.0.1"
+
+LOOK_S = 3.0
+"""How long stores may take to answer before agents start."""
 
 
 class JobFleet:
@@ -55,6 +60,7 @@ class JobFleet:
         self._key_variable: str | None = None
         self._access = Access(None if settings is None else settings.token)
         self._restarts_left = RESTARTS_MAX
+        self._reads_stores = False
 
     async def parts(
         self,
@@ -65,7 +71,8 @@ class JobFleet:
         job: Job,
         root: str,
         purposes: Mapping[str, Purpose],
-        entries: PlannedEntries,
+        entries: StagedEntries,
+        objects: ObjectReader,
         send_bytes: int,
         ledger: Ledger[LedgerStore],
     ) -> FleetParts | None:
@@ -78,14 +85,8 @@ class JobFleet:
         if not self._process_count and self._settings.listen is None:
             return None
         self._key_variable = connection.profile.key_variable
-        sent = await _looked_at(entries)
-        if sent.has_objects:
-            if self._settings.processes_for is not None and self._settings.listen is None:
-                return None
-            raise UsageError(
-                "agents read files only, and the plan has objects of a store",
-                hint="leave out the agents (--processes, --listen, --dask), or run files and objects apart",
-            )
+        first = await _first(entries)
+        self._reads_stores = bool(first.objects)
         await ledger.run(partial(expect_agents, ttl_s=self._settings.ttl_s))
         agent_job = AgentJob(
             connection=connection,
@@ -99,7 +100,11 @@ class JobFleet:
             checks=settings.validate is not ValidateMode.OFF,
             purposes=tuple(purposes.values()),
             rules=settings.rules,
-            first_file=sent.first_file,
+            sends_invalid=settings.sends_invalid,
+            first_file=first.file,
+            sources=job.sources,
+            plain_sources=job.plain_sources,
+            first_objects=await _readable(objects, first.objects),
         )
         return FleetParts(
             job=agent_job,
@@ -139,7 +144,7 @@ class JobFleet:
                 processes = AgentProcesses(
                     self._process_count,
                     issue_ticket=self._access.issue_ticket,
-                    surroundings=surroundings(),
+                    surroundings=surroundings(with_stores=self._reads_stores),
                     on_ended=self._starts_again,
                     on_unstarted=self._say_unstarted,
                 )
@@ -162,24 +167,36 @@ class JobFleet:
         return self._restarts_left > 0
 
 
-class _Sent(NamedTuple):
-    """What is to be sent: the first file, if any, and whether there are objects of stores."""
+class _First(NamedTuple):
+    """What is to be sent first: a file, if any, and an object of each store."""
 
-    first_file: FirstFile | None
-    has_objects: bool
+    file: FirstFile | None
+    objects: tuple[str, ...]
 
 
-async def _looked_at(entries: PlannedEntries) -> _Sent:
-    """Look through the plan for a file that agents must see as it is here, and for what they cannot read."""
-    first: FirstFile | None = None
-    async for page in entries.pages((Step.SEND, Step.COMPARE)):
-        for one in page:
-            if is_address(one.entry.path):
-                return _Sent(first, has_objects=True)
-            if first is None and one.fingerprint is not None:
-                first = FirstFile(
-                    path=text_bytes(one.entry.path),
-                    size=one.fingerprint.size,
-                    mtime_ns=one.fingerprint.mtime_ns,
-                )
-    return _Sent(first, has_objects=False)
+async def _first(entries: StagedEntries) -> _First:
+    """Return what every agent must see as it is here."""
+    file: FirstFile | None = None
+    objects: list[str] = []
+    for path, fingerprint in await entries.call(first_of_each_home):
+        if is_address(path):
+            objects.append(path)
+        elif file is None and fingerprint is not None:
+            file = FirstFile(path=text_bytes(path), size=fingerprint.size, mtime_ns=fingerprint.mtime_ns)
+    return _First(file, tuple(objects))
+
+
+async def _readable(objects: ObjectReader, addresses: Sequence[str]) -> tuple[str, ...]:
+    """Return which objects this process can read now: of another one an agent shows nothing."""
+    found: list[str] = []
+
+    async def look(address: str) -> None:
+        with suppress(SourceError):
+            await objects.version(address)
+            found.append(address)
+
+    with anyio.move_on_after(LOOK_S):
+        async with anyio.create_task_group() as tasks:
+            for one in addresses:
+                tasks.start_soon(look, one)
+    return tuple(found)

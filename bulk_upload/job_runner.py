@@ -269,11 +269,12 @@ class JobRunner:
                         fleet=await fleet.parts(
                             connection=self._connection,
                             api_key=self._api_key,
-                            settings=self._settings,
+                            settings=self._planner.settings_for(job),
                             job=job,
                             root=preparation.tree.root,
                             purposes=self._purposes,
                             entries=entries,
+                            objects=reader.objects,
                             send_bytes=plan.total(Step.SEND).file_bytes,
                             ledger=ledger.writer,
                         ),

@@ -158,7 +158,12 @@ def assemble(
             errors=errors,
             emit=emit,
         )
-        sender = FleetSender(crew, on_handed=slots.handed, on_held=limits.on_bytes_held)
+        sender = FleetSender(
+            crew,
+            on_handed=slots.handed,
+            on_held=limits.on_bytes_held,
+            on_checked=gate.sent_checks.note,
+        )
     clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(
         profile=profile,

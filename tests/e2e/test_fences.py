@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.api.connection import Connection
-from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.api.secret import Secret
 from bulk_upload.core.events import AgentJoined, AgentLost, AttemptEnded, AttemptStarted
 from bulk_upload.core.fleet.session import AgentSession
-from bulk_upload.core.fleet.settings import FleetSettings
 from bulk_upload.core.limits.timetable import Timetable
-from bulk_upload.core.model import Entry, EntryState, InDoubt, Throttled
-from bulk_upload.core.run.job import Job
-from bulk_upload.core.run.plan import Step
-from bulk_upload.core.run.planned import PlannedEntry
+from bulk_upload.core.model import EntryState, InDoubt, Throttled
 from bulk_upload.core.run.retry import RetryPolicy
-from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.engine.fleet import crew
-from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
-from bulk_upload.job_fleet import JobFleet
 from tests.e2e.fleets import fleet_run
 from tests.waiting import HANG_S, until
 
@@ -227,42 +216,3 @@ async def test_bodies_are_written_through_the_fence(tmp_path: Path, monkeypatch:
         await running
     assert len(fences) == 2
     assert None not in fences
-
-
-class OneObject:
-    """A plan with one object of a store."""
-
-    async def pages(self, _: object) -> AsyncIterator[list[PlannedEntry]]:
-        yield [
-            PlannedEntry(
-                seq=1,
-                entry=Entry(path="s3://bucket/key", purpose="alignment"),
-                sent_name="key",
-                fingerprint=None,
-                known=None,
-                step=Step.SEND,
-                note="new",
-            )
-        ]
-
-
-@pytest.mark.parametrize("auto", [True, False])
-async def test_objects_of_a_store_are_not_for_agents(auto: bool) -> None:
-    """Whoever asks for agents is told before anything is sent; `auto` then means none."""
-    settings = FleetSettings(processes=2, processes_for=(lambda _: 2) if auto else None)
-    parts = JobFleet(settings, lambda _: None).parts(
-        connection=Connection(endpoint="http://127.0.0.1:1", profile=FLOW),
-        api_key=Secret("k"),
-        settings=RunSettings(),
-        job=Job("m.jsonl"),
-        root="/",
-        purposes={},
-        entries=OneObject(),  # type: ignore[arg-type]
-        send_bytes=10**12,
-        ledger=None,  # type: ignore[arg-type]
-    )
-    if auto:
-        assert await parts is None
-    else:
-        with pytest.raises(UsageError, match="agents read files only"):
-            await parts

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bulk_upload import ExitStatus, SourceOptions, UsageError, plan, upload
+from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from bulk_upload.sandbox.objects import MemoryBucket, ObjectStoreConfig, object_store_in_thread
 from tests.edge.objects.stage import options_of
@@ -30,10 +31,23 @@ def test_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         result = upload(["s3://data/more/c.jsonl"], ledger="c.db", sources=sources, **ours)
         assert result.status is ExitStatus.DONE
         assert sorted(one.filename for one in server.files) == ["a.jsonl", "b.jsonl", "c.jsonl"]
-        for what in ("s3://data/chat", ["s3://data/more/c.jsonl"]):
-            with pytest.raises(UsageError, match="agents read files only"):
-                upload(what, ledger=f"agents-{len(what)}.db", sources=sources, processes=2, **ours)
     assert_nothing_goes_on()
+
+
+def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of this machine read objects by themselves, with the settings and credentials of the program."""
+    monkeypatch.chdir(tmp_path)
+    objects = {f"chat/{number}.jsonl": example(number) for number in range(6)} | {
+        "chat/l.jsonl": example(9) * 4000
+    }
+    config = ObjectStoreConfig(buckets={"data": MemoryBucket(objects)}, access_key="PLAYKEY")
+    with object_store_in_thread(config) as store, sandbox_in_thread() as server:
+        ours: Any = {"api_key": "key", "base_url": server.url, "purpose": "fine-tune", "settle_s": 1}
+        result = upload("s3://data/chat", sources=[options_of(store)], processes=2, **ours)
+        assert result.status is ExitStatus.DONE
+        assert len(server.files) == 7
+    with LedgerReader(str(result.ledger)) as reader:
+        assert all(one.agent for one in reader.rows())
 
 
 def test_settings_of_a_wrong_type() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,6 +80,16 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         found = [source_options(home, table, os.environ) for home, table in self.sources.items()]
         homes = {one.home.lower() for one in found}
         return (*found, *(one for one in usual_options(os.environ) if one.home not in homes))
+
+    def own_source_options(self) -> tuple[SourceOptions, ...]:
+        """Return how an agent reaches stores otherwise than its run does; a table whose variables are not set is the run's
+        alone."""
+        found = []
+        for home, table in self.sources.items():
+            with suppress(UsageError):
+                found.append(source_options(home, table, os.environ))
+        here = endpoint_here(os.environ)
+        return tuple(found) if here is None else (*found, here)
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
         return self._beneath(value) if names_file(option) else typed_for(option, value)

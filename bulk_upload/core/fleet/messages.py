@@ -13,10 +13,11 @@ import msgspec
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.model import Fingerprint
+from bulk_upload.core.objects.options import SourceOptions
 from bulk_upload.core.purposes import Purpose
 from bulk_upload.core.validation.rules import RuleChoice
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with every change of a message. Both ends must have the same number."""
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
@@ -37,12 +38,15 @@ class HeldFile(_Message, frozen=True, kw_only=True):
 
 
 class FileFault(_Message, frozen=True, kw_only=True):
-    """A file that cannot be had, as in `SourceError`; `grown` is its version where it is no longer small."""
+    """A file that cannot be had, as in `SourceError`. `changed` is its version where that is not the expected one, `grown`
+    where it is no longer small."""
 
     reason: str
     local_limit: bool = False
     transient: bool = False
     inaccessible: bool = False
+    invalid: bool = False
+    changed: Fingerprint | None = None
     grown: Fingerprint | None = None
 
 
@@ -65,7 +69,8 @@ class Hashed(_Message, frozen=True, kw_only=True):
 class Ended(_Message, frozen=True, kw_only=True):
     """How one dispatch ended. `kind` and `outcome` are a packed outcome, the next four as in `SentBody`.
 
-    `wire_bytes` and `handed_bytes_total` are the agent's totals by then, see `Moved`.
+    `wire_bytes` and `handed_bytes_total` are the agent's totals by then, see `Moved`. `report` is a packed FileReport of
+    an object that was checked on its way.
     """
 
     attempt: int
@@ -77,6 +82,7 @@ class Ended(_Message, frozen=True, kw_only=True):
     fingerprint: Fingerprint | None
     wire_bytes: int
     handed_bytes_total: int
+    report: bytes | None = None
 
 
 class BodyState(_Message, frozen=True, kw_only=True):
@@ -114,6 +120,7 @@ class WantedFile(_Message, frozen=True, kw_only=True):
     purpose: str
     planned_bytes: int
     checks_content: bool
+    expected: Fingerprint | None = None
 
 
 class Prepare(_Message, frozen=True, kw_only=True):
@@ -187,8 +194,10 @@ class FirstFile(_Message, frozen=True, kw_only=True):
 class AgentJob(_Message, frozen=True, kw_only=True):
     """What an agent must know to serve a run.
 
-    `connection` has no proxy where a stranger may listen; `key` is None there. `checks` says that contents are validated
-    by `purposes` and `rules`. Paths start from `root`, unless the agent has a root of its own.
+    `connection` has no proxy where a stranger may listen; `key` is None there, and `sources` have no secrets. `checks` says
+    that contents are validated by `purposes` and `rules`, `sends_invalid` that they are sent whatever is found. Paths start
+    from `root`, unless the agent has a root of its own. `sources` say how stores are reached, `first_objects` are one
+    object of each that every agent must be able to read.
     """
 
     connection: Connection
@@ -202,7 +211,11 @@ class AgentJob(_Message, frozen=True, kw_only=True):
     checks: bool
     purposes: tuple[Purpose, ...]
     rules: RuleChoice
+    sends_invalid: bool = False
     first_file: FirstFile | None = None
+    sources: tuple[SourceOptions, ...] = ()
+    plain_sources: bool = False
+    first_objects: tuple[str, ...] = ()
 
 
 class Hello(_Message, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping  # noqa: TC003 - msgspec evaluates the annot
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bulk_upload.core.objects.address import is_plain_to_elsewhere
 from bulk_upload.core.objects.hub import HUB, without_revision
@@ -62,6 +63,11 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Leave out what is secret."""
         return [("home", self.home), ("endpoint", self.endpoint), ("region", self.region)]
+
+
+def without_secrets(options: SourceOptions) -> SourceOptions:
+    """Return what others may read: who uses it needs credentials of its own."""
+    return replace(options, access_key_id=None, secret_access_key=None, session_token=None, bearer_token=None)
 
 
 def options_for(base: str, options: Iterable[SourceOptions]) -> SourceOptions:

@@ -80,10 +80,11 @@ class BundleRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a request ended, and what it put on the wire."""
+    """How a request ended, and what it put on the wire. `checked` is what was found in a content on its way."""
 
     outcome: Outcome
     sent: SentBody
+    checked: FileReport | None = None
 
 
 class BundleReport(msgspec.Struct, frozen=True, kw_only=True):

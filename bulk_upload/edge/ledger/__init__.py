@@ -22,6 +22,7 @@ from bulk_upload.edge.ledger.manifest_marks import (
     taken_up_again,
     unlisted_paths,
 )
+from bulk_upload.edge.ledger.reading.first_paths import first_of_each_home
 from bulk_upload.edge.ledger.reading.orphans import ALIVE_EVERY_S
 from bulk_upload.edge.ledger.reading.purposes import LedgerOrigin, RecordedPurposes
 from bulk_upload.edge.ledger.reading.reader import JobFacts, LedgerReader
@@ -63,6 +64,7 @@ __all__ = [
     "dropped_count",
     "expect_agents",
     "fill_change_times",
+    "first_of_each_home",
     "has_receipts",
     "keep_candidate",
     "keep_result",

@@ -107,6 +107,10 @@ class ObjectReader:
                 raise AssertionError("asked to hash")
             return stream.sha256, stream.fingerprint
 
+    async def version(self, path: str) -> Fingerprint:
+        """Return the version of an object that its store has now. Raises SourceError, UsageError."""
+        return await self._look(read_address(path))
+
     async def _stream(self, path: str, expected: Fingerprint | None, *, hashing: bool) -> ObjectStream:
         address = read_address(path)
         place = self._places.of(address)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.core.fleet.files import fault_of, prepare_request
 from bulk_upload.core.fleet.messages import (
     BodyState,
     Cancel,
@@ -25,8 +26,8 @@ from bulk_upload.core.fleet.messages import (
 )
 from bulk_upload.core.fleet.wire import bytes_text, packed, packed_outcome
 from bulk_upload.core.model import NotSent, SentBody
-from bulk_upload.core.run.sender import PrepareRequest, UploadReport, UploadRequest
-from bulk_upload.core.run.source import SourceError, SourceGrew
+from bulk_upload.core.run.sender import UploadReport, UploadRequest
+from bulk_upload.core.run.source import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,16 +114,7 @@ class AgentWork:
                 self.dismissed = message.reason
 
     async def _prepare(self, wanted: Prepare) -> None:
-        requests = [
-            PrepareRequest(
-                path=bytes_text(one.path),
-                purpose=one.purpose,
-                planned_bytes=one.planned_bytes,
-                checks_content=one.checks_content,
-            )
-            for one in wanted.files
-        ]
-        found = await self._sender.prepare(requests)
+        found = await self._sender.prepare(list(map(prepare_request, wanted.files)))
         self._post(Prepared(req=wanted.req, files=tuple(map(_held, found))))
 
     async def _hash(self, wanted: Hash) -> None:
@@ -131,7 +123,7 @@ class AgentWork:
                 bytes_text(wanted.path), expected=wanted.expected, ranges=wanted.ranges
             )
         except SourceError as error:
-            self._post(Hashed(req=wanted.req, fault=_fault(error)))
+            self._post(Hashed(req=wanted.req, fault=fault_of(error)))
         else:
             self._post(Hashed(req=wanted.req, sha256=sha256, fingerprint=fingerprint))
 
@@ -170,6 +162,7 @@ class AgentWork:
             fingerprint=report.sent.fingerprint,
             wire_bytes=self._sender.wire_bytes,
             handed_bytes_total=self._handed_bytes(),
+            report=None if report.checked is None else packed(report.checked),
         )
 
 
@@ -182,20 +175,10 @@ def _not_begun(request: UploadRequest) -> UploadReport:
 
 def _held(found: PreparedFile | SourceError) -> HeldFile | FileFault:
     if isinstance(found, SourceError):
-        return _fault(found)
+        return fault_of(found)
     return HeldFile(
         handle=found.number,
         fingerprint=found.fingerprint,
         sha256=found.sha256,
         report=None if found.report is None else packed(found.report),
-    )
-
-
-def _fault(error: SourceError) -> FileFault:
-    return FileFault(
-        reason=error.reason,
-        local_limit=error.local_limit,
-        transient=error.transient,
-        inaccessible=error.inaccessible,
-        grown=error.fingerprint if isinstance(error, SourceGrew) else None,
     )

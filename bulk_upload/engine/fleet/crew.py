@@ -17,6 +17,7 @@ from bulk_upload.core.fleet.session import CoordinatorSession, SessionState
 from bulk_upload.core.fleet.shares import Shares
 from bulk_upload.core.fleet.wire import unpacked_outcome
 from bulk_upload.core.model import Accepted
+from bulk_upload.core.objects.options import without_secrets
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.text.printable import human_seconds, printable
 from bulk_upload.edge.fleet import Admitted
@@ -372,5 +373,10 @@ class Crew:
 
 
 def _public(job: AgentJob) -> AgentJob:
-    """Return a job without what others must not read: the key, and a proxy that may have a password."""
-    return replace(job, key=None, connection=replace(job.connection, network=DIRECT))
+    """Return a job without what others must not read: the key, a proxy that may have a password, keys of stores."""
+    return replace(
+        job,
+        key=None,
+        connection=replace(job.connection, network=DIRECT),
+        sources=tuple(map(without_secrets, job.sources)),
+    )

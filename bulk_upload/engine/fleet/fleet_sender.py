@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulk_upload.core.events import BodyNow
+from bulk_upload.core.fleet.files import error_of, wanted_file
 from bulk_upload.core.fleet.mailbox import BrokenProtocol
 from bulk_upload.core.fleet.messages import (
     Cancel,
@@ -24,12 +25,11 @@ from bulk_upload.core.fleet.messages import (
     Prepare,
     Prepared,
     Send,
-    WantedFile,
 )
 from bulk_upload.core.fleet.wire import text_bytes, unpacked, unpacked_outcome
 from bulk_upload.core.model import InDoubt, NotSent, SentBody
 from bulk_upload.core.run.sender import PreparedFile, UploadReport
-from bulk_upload.core.run.source import SourceError, SourceGrew
+from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.engine.fleet.member import Dispatch, Held
 
@@ -58,10 +58,19 @@ class FleetSender:
         crew: the agents.
         on_handed: called with the number of bytes of bodies that were handed over.
         on_held: called when the bandwidth cap holds a body back.
+        on_checked: called with what an agent found in an object on its way: path, purpose, report and version.
     """
 
-    def __init__(self, crew: Crew, *, on_handed: Callable[[int], None], on_held: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        *,
+        on_handed: Callable[[int], None],
+        on_held: Callable[[], None],
+        on_checked: Callable[[str, str, FileReport, Fingerprint], None],
+    ) -> None:
         self._crew = crew
+        self._on_checked = on_checked
         self._on_handed = on_handed
         self._on_held = on_held
         self._held: dict[int, Held] = {}
@@ -188,7 +197,7 @@ class FleetSender:
                 if not isinstance(found, Hashed):
                     continue
                 if found.fault is not None or found.fingerprint is None:
-                    raise _source_error(found.fault or FileFault(reason="it was not hashed"))
+                    raise error_of(found.fault or FileFault(reason="it was not hashed"))
                 return found.sha256, found.fingerprint
         finally:
             self.busy_count -= 1
@@ -237,16 +246,7 @@ class FleetSender:
 
     def _ask_for(self, member: Member, requests: Iterable[PrepareRequest]) -> _Answer:
         req = next(self._requests)
-        files = tuple(
-            WantedFile(
-                path=text_bytes(one.path),
-                purpose=one.purpose,
-                planned_bytes=one.planned_bytes,
-                checks_content=one.checks_content,
-            )
-            for one in requests
-        )
-        return self._asked(member, req, Prepare(req=req, files=files))
+        return self._asked(member, req, Prepare(req=req, files=tuple(map(wanted_file, requests))))
 
     def _asked(self, member: Member, req: int, question: ToAgent) -> _Answer:
         answer: _Answer = asyncio.get_running_loop().create_future()
@@ -258,7 +258,7 @@ class FleetSender:
         kept: list[PreparedFile | SourceError] = []
         for file in found.files:
             if isinstance(file, FileFault):
-                kept.append(_source_error(file))
+                kept.append(error_of(file))
                 continue
             number = next(self._numbers)
             self._held[number] = Held(member, file.handle, file.fingerprint, file.sha256)
@@ -303,8 +303,12 @@ class FleetSender:
         self._moved(member, ended.wire_bytes, ended.handed_bytes_total)
         try:
             outcome = unpacked_outcome(ended.kind, ended.outcome)
+            checked = None if ended.report is None else unpacked(ended.report, FileReport)
         except (ValueError, TypeError) as error:
             raise BrokenProtocol(f"an outcome cannot be read: {error}") from error
+        if checked is not None and ended.fingerprint is not None:
+            # Before the outcome is known: what was found is then there for whoever records it.
+            self._on_checked(dispatch.request.path, dispatch.request.purpose, checked, ended.fingerprint)
         sent = SentBody(
             sent_name=dispatch.request.sent_name,
             purpose=dispatch.request.purpose,
@@ -383,15 +387,4 @@ def _unknown_body(dispatch: Dispatch, *, complete: bool) -> SentBody:
         complete=complete,
         sha256=dispatch.held.sha256,
         fingerprint=dispatch.held.fingerprint,
-    )
-
-
-def _source_error(fault: FileFault) -> SourceError:
-    if fault.grown is not None:
-        return SourceGrew(fault.grown)
-    return SourceError(
-        fault.reason,
-        local_limit=fault.local_limit,
-        transient=fault.transient,
-        inaccessible=fault.inaccessible,
     )

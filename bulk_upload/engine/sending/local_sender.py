@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
+from msgspec.structs import replace
 
 from bulk_upload.core.run.sender import PreparedFile
 from bulk_upload.core.run.source import LoadedFile, SourceError
@@ -124,13 +125,16 @@ class LocalSender:
         held = self._held.pop(number)
         self.busy_count += 1
         try:
-            return await self._transport.send(
+            report = await self._transport.send(
                 request,
                 held.source,
                 on_handed=self._on_handed,
                 on_cancelled=lambda report: self._cancelled.__setitem__(request.attempt_id, report),
                 pace=self._pace,
             )
+            if isinstance(held.source, CheckedStream):
+                report = replace(report, checked=held.source.report)
+            return report
         finally:
             self.busy_count -= 1
             if held.opened is not None:

@@ -57,7 +57,8 @@ class CheckedStream:
         self._refusal = refusal
         self._turns = turns
         self._left_bytes = stream.fingerprint.size
-        self._is_judged = False
+        self.report: FileReport | None = None
+        """What was found in the whole content, None before its end."""
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -76,14 +77,13 @@ class CheckedStream:
         """
         block = await self._stream.read()
         self._left_bytes -= len(block)
-        if self._is_judged:
+        if self.report is not None:
             return block
         try:
             await self._on_thread(lambda: self._check.feed(block))
             if self._left_bytes <= 0:
-                self._is_judged = True
-                report = await self._on_thread(self._check.report)
-                reason = self._refusal(report, self._stream.fingerprint)
+                self.report = await self._on_thread(self._check.report)
+                reason = self._refusal(self.report, self._stream.fingerprint)
                 if reason is not None:
                     raise SourceError(reason, invalid=True)
         except OSError as error:
@@ -137,6 +137,11 @@ class SentChecks:
             raise AssertionError("nothing is validated")
         target = CheckTarget(path, purpose)
         return SentCheck(self._validator.block_check(target), partial(self._refusal, self._validator, target))
+
+    def note(self, path: str, purpose: str, report: FileReport, fingerprint: Fingerprint) -> None:
+        """Record what somebody else found in an object on its way."""
+        if self._validator is not None:
+            self._refusal(self._validator, CheckTarget(path, purpose), report, fingerprint)
 
     def taken_refusal(self, path: str, purpose: str) -> ValidationResult | None:
         """Return, once, what was found in an object that was refused."""

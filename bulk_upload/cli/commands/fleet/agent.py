@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulk_upload.cli.config.file import current_configuration
 from bulk_upload.cli.options.completion import file_names
+from bulk_upload.cli.options.sections import ServerCommand
 from bulk_upload.cli.options.units import DURATION, WORD
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.text.printable import printable
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bulk_upload.agent_runner import AgentRunner
     from bulk_upload.engine.fleet.agent import AgentEnd
 
 
-@click.command("agent")
+class AgentCommand(ServerCommand):
+    """Of bulk-upload.toml only the tables of stores are for agents."""
+
+    sections: Mapping[str, tuple[str, ...]] = {}
+
+
+@click.command("agent", cls=AgentCommand)
 @click.argument("url", metavar="URL")
 @click.option(
     "--token-file",
@@ -72,7 +80,8 @@ def agent(
 
     The run decides what is sent and when, and keeps the ledger; an agent keeps nothing, so it may be started and stopped
     at any time, on any machine that has the same files. SIGTERM or Ctrl-C lets uploads in flight finish, a second
-    one aborts them. The exit code is 0 when the run is over, 2 when it does not want this agent, 5 when the run is
+    one aborts them. Objects of a store are read with credentials from the environment or bulk-upload.toml here, or with
+    the run's, which it gives like its API key. The exit code is 0 when the run is over, 2 when it does not want this agent, 5 when the run is
     out of reach.
 
     \b
@@ -94,8 +103,12 @@ def agent(
     raise_descriptor_limit()
     share_one_arena()
 
+    sources = current_configuration().own_source_options()
+
     def runner() -> AgentRunner:
-        return AgentRunner(url, token, root=root, api_key=key, patience_s=patience, ca_file=ca_file)
+        return AgentRunner(
+            url, token, root=root, api_key=key, patience_s=patience, ca_file=ca_file, sources=sources
+        )
 
     end = anyio.run(partial(_serve, runner))
     if end.status or not quiet:
