@@ -316,7 +316,7 @@ def is_plausible_success(body: bytes) -> bool:
 
 def _described(answer: dict[str, Any], id_field: str) -> dict[str, Any]:
     """Return the object in an answer that describes the file: the one with its id."""
-    for name in id_field.split(".")[:-1]:
+    for name in id_field.split(".")[:-1] if "." in id_field else ():
         inner = answer.get(name)
         if not isinstance(inner, dict):
             return {}

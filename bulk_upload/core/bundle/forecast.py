@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.bundle.grouping import FILES_MAX, FILES_MIN, Member, bundles_of, may_join
+from bulk_upload.core.text.name_forms import twin_form
 
 if TYPE_CHECKING:
     from bulk_upload.core.model import Entry
@@ -49,7 +50,7 @@ class BundleForecast:
         self._batch_entries += 1
         fits = file_bytes <= min(self._file_bytes_max, self._batch_bytes_max - self._batch_bytes)
         if fits and may_join(entry):
-            self._batch.append(Member(entry.purpose, sent_name))
+            self._batch.append(Member(entry.purpose, twin_form(sent_name)))
         if fits:
             self._batch_bytes += file_bytes
 

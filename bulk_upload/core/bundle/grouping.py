@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bulk_upload.core.text.name_forms import twin_form
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,10 +30,10 @@ def require_bundles(profile: Profile, files_max: int | None) -> None:
 
 
 class Member(NamedTuple):
-    """What decides which bundle a file may be in."""
+    """What decides which bundle a file may be in. `twin_name` is its sent name as twins share it."""
 
     purpose: str
-    sent_name: str
+    twin_name: str
 
 
 def may_join(entry: Entry) -> bool:
@@ -52,7 +51,7 @@ def bundles_of(members: Sequence[Member], files_max: int) -> list[list[int]]:
     names: list[set[str]] = []
     of_purpose: dict[str, list[int]] = {}
     for number, member in enumerate(members):
-        name = twin_form(member.sent_name)
+        name = member.twin_name
         candidates = of_purpose.setdefault(member.purpose, [])
         place = next(
             (one for one in candidates if len(bundles[one]) < files_max and name not in names[one]), None

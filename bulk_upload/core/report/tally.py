@@ -184,7 +184,8 @@ class Tally(msgspec.Struct):
 
     def _add_attempt_end(self, event: AttemptEnded) -> None:
         self.in_flight -= 1
-        self.agents.end(event)
+        if self.agents.carried:
+            self.agents.end(event)
         if event.retry_in_s is not None:
             self.retry_count += 1
         if isinstance(event.outcome, Throttled):
@@ -195,7 +196,8 @@ class Tally(msgspec.Struct):
 
     def _add_settled(self, event: EntrySettled) -> None:
         self.open_doubts.discard(event.path)
-        self.agents.settle(event)
+        if self.agents.carried:
+            self.agents.settle(event)
         for one in event.altered:
             self.altered.setdefault(one.field, AlteredEntries(one)).entry_count += 1
         if event.unchanged:

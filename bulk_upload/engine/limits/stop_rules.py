@@ -16,7 +16,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.run.failure_limit import FailureLimit
-from bulk_upload.core.run.fault_scope import FaultScope, Stop
+from bulk_upload.core.run.fault_scope import FaultScope, Judgement, Stop
 from bulk_upload.core.run.patience import Patience
 from bulk_upload.core.run.plan import RETRY_WORDS
 from bulk_upload.core.run.retry import RetryBudget
@@ -26,12 +26,11 @@ from bulk_upload.errors import LedgerUnusable
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.model import Altered, Outcome
-    from bulk_upload.core.run.fault_scope import Judgement
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.engine.limits.drain import Drain
 
@@ -83,6 +82,23 @@ class StopRules:
         if judgement.stop is not None:
             self._drain.begin(judgement.stop)
         return judgement
+
+    def review_each(self, outcomes: Sequence[Outcome], entry_ids: Sequence[int]) -> list[Judgement]:
+        """Return what to record for the outcomes that one answer has for several files.
+
+        Like `review` of each; what an accepted file says of the run, the next one in the same answer does not add to.
+        """
+        judgements: list[Judgement] = []
+        after_accepted = False
+        for outcome, entry_id in zip(outcomes, entry_ids, strict=True):
+            is_accepted = isinstance(outcome, Accepted)
+            if is_accepted and after_accepted:
+                self.budget = self.budget.earn()
+                judgements.append(Judgement(outcome))
+            else:
+                judgements.append(self.review(outcome, entry_id))
+            after_accepted = is_accepted
+        return judgements
 
     def on_retry(self) -> None:
         """Record that an attempt that counts is made again."""

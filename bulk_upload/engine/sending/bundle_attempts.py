@@ -225,10 +225,7 @@ class BundleAttempts:
         """Return what to record for each upload, given the whole run; one answer about all of them is one answer."""
         outcomes = [self._habits.read(one) for one in answer.outcomes]
         if answer.is_by_file:
-            return [
-                self._stop_rules.review(outcome, upload.entry_id)
-                for outcome, upload in zip(outcomes, uploads, strict=True)
-            ]
+            return self._stop_rules.review_each(outcomes, [one.entry_id for one in uploads])
         return [self._stop_rules.review(outcomes[0], uploads[0].entry_id)] * len(uploads)
 
 

@@ -354,7 +354,7 @@ def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
 
 
 def _member(upload: Upload) -> Member:
-    return Member(upload.planned.entry.purpose, upload.planned.sent_name)
+    return Member(upload.planned.entry.purpose, upload.twin_key.sent_name)
 
 
 def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:

@@ -57,13 +57,10 @@ class LineProgress:
     def on_event(self, event: Event) -> None:
         """Handle one event of the run, and write its lines."""
         self._progress.on_event(event)
-        match event:
-            case Paused():
-                self._tell_pause(event)
-            case Reconciling():
-                self._tell_reconciling(event)
-            case _:
-                pass
+        if isinstance(event, Paused):
+            self._tell_pause(event)
+        elif isinstance(event, Reconciling):
+            self._tell_reconciling(event)
         for told in self._event_lines.lines_of(event):
             self._put(str(told))
 

@@ -10,7 +10,9 @@ from bulk_upload.core.model import Entry
 from bulk_upload.core.text.name_forms import twin_form
 
 MEMBERS = st.lists(
-    st.builds(Member, st.sampled_from(["p", "q"]), st.sampled_from(["a 1", "a_1", "b", "c", "d"])),
+    st.builds(
+        Member, st.sampled_from(["p", "q"]), st.sampled_from(["a 1", "a_1", "b", "c", "d"]).map(twin_form)
+    ),
     max_size=40,
 )
 
@@ -30,7 +32,7 @@ def test_names_and_purposes(members: list[Member], files_max: int) -> None:
     for numbers in bundles_of(members, files_max):
         bundle = [members[number] for number in numbers]
         assert len({one.purpose for one in bundle}) == 1
-        assert len({twin_form(one.sent_name) for one in bundle}) == len(bundle)
+        assert len({one.twin_name for one in bundle}) == len(bundle)
 
 
 def test_bundles_are_filled() -> None:

@@ -368,3 +368,31 @@ def test_errors_drain_a_run_that_goes_on_otherwise() -> None:
     assert ran.result is not None
     assert ran.result.status is ExitStatus.UNFINISHED
     assert 5 <= ran.result.states[EntryState.REJECTED] <= 6
+
+
+# --- bundles
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        (TAKEN,) * 5,
+        (InDoubt(reason="not named", answered=True, http_status=200), *(TAKEN,) * 3),
+        (TAKEN, InDoubt(reason="number", answered=False, http_status=200, id_kind="a number"), TAKEN, TAKEN),
+        (*(InDoubt(reason="no id", answered=False, http_status=200, id_kind="null"),) * 3, TAKEN, TAKEN),
+        (LOST, TAKEN, TAKEN),
+    ],
+)
+def test_one_answer_about_several_files_says_what_as_many_answers_say(outcomes: tuple[Outcome, ...]) -> None:
+    """What is recorded, the retry budget, and what later outcomes mean are those of single reviews."""
+    one_by_one, together = Watch(), Watch()
+    for watch in (one_by_one, together):
+        watch.stop_rules.review(LOST, 99)
+    ids = list(range(len(outcomes)))
+    singly = [one_by_one.stop_rules.review(one, number) for one, number in zip(outcomes, ids, strict=True)]
+    assert together.stop_rules.review_each(outcomes, ids) == singly
+    assert together.stop_rules.budget == one_by_one.stop_rules.budget
+    assert together.stop_reason == one_by_one.stop_reason
+    assert together.stop_rules.knows_server == one_by_one.stop_rules.knows_server
+    refused = Rejected(http_status=404, reason="no")
+    assert together.stop_rules.review(refused, 50) == one_by_one.stop_rules.review(refused, 50)
