@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import hashlib
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +20,16 @@ from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
     SMALL_FILE_BYTES_MAX,
     FileReader,
-    HashedFile,
-    StreamedFile,
-    block_bytes_for,
     fingerprint_of,
-    source_error,
-    whole,
 )
 from bulk_upload.edge.files.reader import part_count_for
 from bulk_upload.edge.source_tree import SourceTree
-from tests.edge.reading_trees import ATTRIBUTE_CHANGES, CHANGES, Opening, hold_reads, is_open
-from tests.waiting import HeldCall, until, until_the_clock_ticks
+from tests.edge.files_read import BLOCK_BYTES
+from tests.edge.reading_trees import Opening, hold_reads, is_open
+from tests.waiting import HeldCall, until
 
-BLOCK_BYTES = block_bytes_for(1)
 SIZES = [0, 1, SMALL_FILE_BYTES_MAX - 1, SMALL_FILE_BYTES_MAX]
 LARGE_SIZES = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7]
-
-
-async def _error(reader: FileReader, path: str) -> SourceError:
-    (loaded,) = await reader.load([path])
-    assert isinstance(loaded, SourceError)
-    with pytest.raises(SourceError) as opened:
-        async with await reader.open(path):
-            pass
-    assert opened.value.reason == loaded.reason
-    assert opened.value.local_limit == loaded.local_limit
-    return loaded
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -101,281 +83,6 @@ async def test_a_stream_reads_every_byte_once(tmp_path: Path, reader: FileReader
         assert stream.sha256 == hashlib.sha256(content).hexdigest()
         assert stream.fingerprint.size == size
     assert await reader.sha256("a") == (stream.sha256, stream.fingerprint)
-
-
-@pytest.mark.parametrize("change", CHANGES)
-async def test_a_file_that_changes_while_it_is_loaded_is_refused(
-    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
-    """What was read is believed only if the file is the same before and after."""
-    path = tmp_path / "a"
-    path.write_bytes(b"x" * 1000)
-    read = whole.read_exactly
-
-    def changes_first(descriptor: int, byte_count: int) -> bytes:
-        until_the_clock_ticks(tmp_path)
-        CHANGES[change](path)
-        return read(descriptor, byte_count)
-
-    monkeypatch.setattr(whole, "read_exactly", changes_first)
-    (loaded,) = await reader.load(["a"])
-    assert isinstance(loaded, SourceError)
-    assert "while it was sent" in loaded.reason
-    assert not loaded.local_limit
-
-
-@pytest.mark.parametrize("change", ATTRIBUTE_CHANGES)
-async def test_a_small_file_whose_attributes_change_while_it_is_loaded_is_read_again(
-    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
-    """A hard link or chmod meanwhile is no change of the content: the file is loaded, as the version it is by then."""
-    path = tmp_path / "a"
-    path.write_bytes(b"x" * 1000)
-    read, reads = whole.read_exactly, []
-
-    def changes_first(descriptor: int, byte_count: int) -> bytes:
-        reads.append(byte_count)
-        if len(reads) == 1:
-            until_the_clock_ticks(tmp_path)
-            ATTRIBUTE_CHANGES[change](path)
-        return read(descriptor, byte_count)
-
-    monkeypatch.setattr(whole, "read_exactly", changes_first)
-    (loaded,) = await reader.load(["a"])
-    assert isinstance(loaded, LoadedFile)
-    assert (loaded.content, len(reads)) == (b"x" * 1000, 2)
-    assert loaded.fingerprint == fingerprint_of(path.stat())
-
-
-async def _sent_while(
-    reader: FileReader, path: Path, change: Callable[[Path], object], *, hashing: bool = True
-) -> StreamedFile:
-    """Stream a file that something happens to before its last block is read."""
-    async with await reader.open(path.name, hashing=hashing) as file:
-        left_bytes = path.stat().st_size
-        while left_bytes:
-            if left_bytes <= BLOCK_BYTES:
-                until_the_clock_ticks(path.parent)
-                change(path)
-            left_bytes -= len(await file.read())
-        return file
-
-
-@pytest.mark.parametrize("change", ATTRIBUTE_CHANGES)
-async def test_a_stream_whose_attributes_change_has_the_content_it_was_opened_with(
-    tmp_path: Path, reader: FileReader, change: str
-) -> None:
-    """Read once more before the last block, it proves to be the same: the stream is as good as any."""
-    content = os.urandom(3 * BLOCK_BYTES + 7)
-    (tmp_path / "a").write_bytes(content)
-    file = await _sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES[change])
-    assert file.sha256 == hashlib.sha256(content).hexdigest()
-    assert file.fingerprint == fingerprint_of((tmp_path / "a").stat())
-
-
-async def test_a_stream_that_was_rewritten_with_its_time_set_back_is_refused(
-    tmp_path: Path, reader: FileReader
-) -> None:
-    """Bytes that were read already are others now: only the change time tells; another attempt sends the new ones."""
-
-    def rewrite(path: Path) -> None:
-        before = path.stat()
-        with path.open("r+b") as file:
-            file.write(b"another first line")
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-    (tmp_path / "a").write_bytes(os.urandom(3 * BLOCK_BYTES + 7))
-    with pytest.raises(SourceError, match="may have changed while it was sent") as caught:
-        await _sent_while(reader, tmp_path / "a", rewrite)
-    assert caught.value.transient
-
-
-async def test_an_edit_does_not_hide_behind_a_hard_link(tmp_path: Path, reader: FileReader) -> None:
-    """New attributes explain the change time, and not the new bytes: the second read finds those."""
-
-    def rewrite_and_link(path: Path) -> None:
-        before = path.stat()
-        with path.open("r+b") as file:
-            file.write(b"another first line")
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        os.link(path, path.with_name("link"))
-
-    (tmp_path / "a").write_bytes(os.urandom(3 * BLOCK_BYTES + 7))
-    with pytest.raises(SourceError, match="the file changed while it was sent") as caught:
-        await _sent_while(reader, tmp_path / "a", rewrite_and_link)
-    assert not caught.value.transient
-
-
-async def test_a_stream_without_a_hash_whose_attributes_change_is_sent_again(
-    tmp_path: Path, reader: FileReader
-) -> None:
-    """There is nothing to compare another read with: the attempt ends, and the entry is tried again."""
-    (tmp_path / "a").write_bytes(os.urandom(3 * BLOCK_BYTES + 7))
-    with pytest.raises(SourceError, match="cannot be compared") as caught:
-        await _sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES["link"], hashing=False)
-    assert caught.value.transient
-
-
-async def test_attributes_that_never_stop_changing_leave_a_file_for_later(
-    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each read finds another change time: the file is not read for ever, and not given up for good."""
-    path = tmp_path / "a"
-    path.write_bytes(b"x" * 1000)
-    read = whole.read_exactly
-
-    def changes_first(descriptor: int, byte_count: int) -> bytes:
-        until_the_clock_ticks(tmp_path)
-        ATTRIBUTE_CHANGES["chmod"](path)
-        return read(descriptor, byte_count)
-
-    monkeypatch.setattr(whole, "read_exactly", changes_first)
-    (loaded,) = await reader.load(["a"])
-    assert isinstance(loaded, SourceError)
-    assert loaded.transient
-
-
-async def test_change_times_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
-    """On a file system whose change times mean nothing, no file is read twice, and the ledger gets none of them."""
-    reader = FileReader(SourceTree(str(tmp_path)), thread_count=1, ignore_ctime=True)
-    content = os.urandom(3 * BLOCK_BYTES + 7)
-    (tmp_path / "a").write_bytes(content)
-    (tmp_path / "small").write_bytes(b"x")
-    file = await _sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES["link"], hashing=False)
-    (small,) = await reader.load(["small"])
-    assert isinstance(small, LoadedFile)
-    assert (file.fingerprint.ctime_ns, small.fingerprint.ctime_ns) == (None, None)
-    assert (await reader.sha256("a"))[0] == hashlib.sha256(content).hexdigest()
-    reader.close()
-
-
-async def test_a_file_swapped_for_a_link_out_of_the_root_is_refused(tmp_path: Path) -> None:
-    """A name that leads out of the root by the time it is opened gives nothing away."""
-    (tmp_path / "secret").write_text("secret")
-    root = tmp_path / "root"
-    root.mkdir()
-    (root / "a").write_text("{}")
-    reader = FileReader(SourceTree(str(root)), thread_count=1)
-    assert isinstance((await reader.load(["a"]))[0], LoadedFile)
-    (root / "a").unlink()
-    (root / "a").symlink_to(tmp_path / "secret")
-    assert "outside the root" in (await _error(reader, "a")).reason
-    reader.close()
-
-
-async def test_what_is_no_regular_file_fails_at_once(tmp_path: Path, reader: FileReader) -> None:
-    """A named pipe nobody writes to and a folder are refused without waiting."""
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "folder").mkdir()
-    async with asyncio.timeout(20):
-        assert "a named pipe" in (await _error(reader, "pipe")).reason
-        assert "a folder" in (await _error(reader, "folder")).reason
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, reader: FileReader) -> None:
-    """A file without read permission is named with the system's reason."""
-    (tmp_path / "a").touch(mode=0o000)
-    assert (await _error(reader, "a")).reason == "cannot read the file: Permission denied"
-
-
-@pytest.mark.parametrize("name", ["\0", "a\0b", "\ud800", "../a", "/etc/passwd", "x" * 300, "a/b/c"])
-async def test_a_name_no_file_has_is_an_error_and_no_crash(reader: FileReader, name: str) -> None:
-    """Whatever stands in a manifest, opening it ends in a file or in a reason."""
-    assert (await _error(reader, name)).reason.startswith("cannot read the file: ")
-
-
-@pytest.mark.parametrize(
-    ("number", "is_local"),
-    [
-        (errno.EMFILE, True),
-        (errno.ENFILE, True),
-        (errno.ENOMEM, True),
-        (errno.EACCES, False),
-        (errno.EIO, False),
-        (errno.ESTALE, False),
-        (errno.EAGAIN, False),
-        (errno.ENOENT, False),
-    ],
-)
-async def test_only_shortages_of_this_machine_are_local_limits(
-    tree: SourceTree, tmp_path: Path, number: int, is_local: bool
-) -> None:
-    """Too many descriptors or too little memory is not held against the file."""
-    (tmp_path / "a").touch()
-
-    def fails(descriptor: int) -> None:
-        os.close(descriptor)
-        raise OSError(number, os.strerror(number))
-
-    reader = FileReader(Opening(tree, fails), thread_count=1)
-    error = await _error(reader, "a")
-    assert error.local_limit is is_local
-    assert error.transient is (number in (errno.EIO, errno.ESTALE, errno.EAGAIN))
-    assert error.reason == source_error(OSError(number, os.strerror(number))).reason
-    reader.close()
-
-
-async def test_a_read_error_in_mid_file_is_a_source_error(
-    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A disk error while reading is told in the words of the person who must mend it."""
-    (tmp_path / "a").write_bytes(b"x" * 10)
-
-    def fails(*_: object) -> bytes:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(HashedFile, "_read_exactly", fails)
-    monkeypatch.setattr(whole, "read_exactly", fails)
-    async with await reader.open("a") as stream:
-        with pytest.raises(SourceError, match="Input/output error"):
-            await stream.read()
-    assert isinstance((await reader.load(["a"]))[0], SourceError)
-
-
-def test_a_file_system_that_is_busy_makes_no_file_shorter() -> None:
-    """EAGAIN is an error that passes, and not the end of the file."""
-    ours, theirs = os.pipe()
-    os.set_blocking(ours, False)
-    with HashedFile(ours, "a") as file, pytest.raises(BlockingIOError) as caught:
-        file._read_exactly(1)
-    os.close(theirs)
-    assert source_error(caught.value).transient
-
-
-@pytest.mark.parametrize(
-    ("number", "words", "is_transient"),
-    [
-        (errno.ENOENT, "the file was removed while it was sent", False),
-        (errno.ESTALE, f"cannot read the file: {os.strerror(errno.ESTALE)}", True),
-    ],
-)
-async def test_a_mount_that_fails_at_the_last_look_removes_no_file(
-    tmp_path: Path,
-    reader: FileReader,
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
-    words: str,
-    is_transient: bool,
-) -> None:
-    """Only a name that leads nowhere says that the file was removed."""
-    (tmp_path / "a").write_bytes(b"x" * 10)
-    real_stat = os.stat
-
-    def fails(path: object, *args: object, **options: object) -> os.stat_result:
-        if str(path).endswith("/a"):
-            raise OSError(number, os.strerror(number))
-        return real_stat(path, *args, **options)  # type: ignore[arg-type]
-
-    async with await reader.open("a") as stream:
-        monkeypatch.setattr(os, "stat", fails)
-        with pytest.raises(SourceError) as streamed:
-            await stream.read()
-        (loaded,) = await reader.load(["a"])
-        monkeypatch.undo()
-    assert isinstance(loaded, SourceError)
-    for error in (streamed.value, loaded):
-        assert (error.reason, error.transient) == (words, is_transient)
 
 
 async def test_a_file_is_not_closed_under_a_read(

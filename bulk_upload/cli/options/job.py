@@ -12,7 +12,7 @@ from bulk_upload.cli.config.file import current_configuration
 from bulk_upload.cli.folder.options import MAP, selection_options
 from bulk_upload.cli.options.completion import profile_names
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
-from bulk_upload.cli.options.schema import error_option, ignore_option, schema_option, strict_option
+from bulk_upload.cli.options.schema import rules_options, schema_option
 from bulk_upload.cli.options.server import server_options
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.core.api.profile import FLOW
@@ -75,6 +75,10 @@ _ENDPOINT_OPTIONS = (
         help="Keep the ledger in DIR, such as on a local disk.",
     ),
 )
+_OUTSIDE_OPTIONS = (
+    click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root."),
+    click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root."),
+)
 _MANIFEST_OPTIONS = (
     *_ENDPOINT_OPTIONS,
     click.option(
@@ -89,8 +93,7 @@ _MANIFEST_OPTIONS = (
         metavar="P",
         help="Purpose of entries that name none, and of files of a folder that no --map pattern matches.",
     ),
-    click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root."),
-    click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root."),
+    *_OUTSIDE_OPTIONS,
     click.option(
         "--force", is_flag=True, help="Also send entries with an unknown purpose, and invalid files."
     ),
@@ -146,10 +149,7 @@ _VALIDATION = (
         show_default=True,
         help="Validate files before upload: ahead of the uploads, each just before its own, or not at all.",
     ),
-    schema_option,
-    ignore_option,
-    error_option,
-    strict_option,
+    rules_options,
 )
 
 
@@ -161,6 +161,17 @@ def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def manifest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add those that say what a manifest means and which server and ledger its job has."""
     return _with((*_MANIFEST_OPTIONS, MAP, selection_options, schema_option), server_options(command))
+
+
+def tree_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add only those that say where the files of a manifest are."""
+    root = click.option(
+        "--root",
+        type=WORD,
+        metavar="DIR",
+        help="Base folder of a manifest's relative paths (default: its own folder).",
+    )
+    return _with((root, *_OUTSIDE_OPTIONS), command)
 
 
 def destination_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.purposes import Purpose
@@ -49,14 +49,14 @@ class _Rules(click.ParamType[tuple[str, ...]]):
         return names
 
 
-error_option = click.option(
+_error_option = click.option(
     "--error",
     type=_Rules(),
     metavar="RULE",
     multiple=True,
     help="Treat the findings of a rule as errors, such as role-order; repeatable. --ignore takes precedence.",
 )
-strict_option = click.option("--strict", is_flag=True, help="Treat every warning about data as an error.")
+_strict_option = click.option("--strict", is_flag=True, help="Treat every warning about data as an error.")
 
 ignore_option = click.option(
     "--ignore",
@@ -84,6 +84,18 @@ schema_option = click.option(
     metavar="FILE",
     help="TOML or JSON file that adds purposes or overrides built-in ones (docs/how-to/validation.md).",
 )
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Files checked in parallel (default: one per processor).",
+)
+
+
+def rules_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say by which rules files are validated."""
+    return schema_option(ignore_option(_error_option(_strict_option(command))))
 
 
 def schemas_of(name: str | None, profile: Profile = FLOW) -> Mapping[str, Purpose]:

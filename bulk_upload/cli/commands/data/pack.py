@@ -9,17 +9,10 @@ import click
 
 from bulk_upload.cli.config.file import profile_named
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.job import JOB_CONTEXT, profile_option
+from bulk_upload.cli.options.job import JOB_CONTEXT, profile_option, tree_options
 from bulk_upload.cli.options.limit_units import SIZE
 from bulk_upload.cli.options.private import private_option
-from bulk_upload.cli.options.schema import (
-    error_option,
-    ignore_option,
-    rules_chosen,
-    schema_option,
-    schemas_of,
-    strict_option,
-)
+from bulk_upload.cli.options.schema import jobs_option, rules_chosen, rules_options, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
@@ -43,27 +36,12 @@ from bulk_upload.cli.output.json_output import json_option
     help="Size of a pack, at most; a larger file has a pack by itself.",
 )
 @click.option("--purpose", type=WORD, metavar="P", help="Purpose of entries that name none.")
-@click.option(
-    "--root",
-    type=WORD,
-    metavar="DIR",
-    help="Base folder of the manifest's relative paths (default: its own folder).",
-)
-@click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root.")
-@click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root.")
+@tree_options
 @click.option("--force", is_flag=True, help="Also pack entries with an unknown purpose.")
 @profile_option
-@schema_option
-@ignore_option
-@error_option
-@strict_option
+@rules_options
 @private_option
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 256),
-    metavar="N",
-    help="Files checked in parallel (default: one per processor).",
-)
+@jobs_option
 @json_option("what was done as one JSON object, or a JSON object per finding")
 @click.option("--quiet", is_flag=True, help="Print no progress, and nothing where all is well.")
 def pack(manifest: str, **options: Any) -> int:

@@ -12,17 +12,10 @@ from bulk_upload.cli.dataset.options import survey_options, survey_request
 from bulk_upload.cli.folder.options import MAP, Paths, selection_options
 from bulk_upload.cli.folder.target import refuse_folder_options
 from bulk_upload.cli.options.completion import file_names
-from bulk_upload.cli.options.job import JOB_CONTEXT, profile_option
+from bulk_upload.cli.options.job import JOB_CONTEXT, profile_option, tree_options
 from bulk_upload.cli.options.private import private_option
 from bulk_upload.cli.options.profile_variables import ProfileVariableOption
-from bulk_upload.cli.options.schema import (
-    error_option,
-    ignore_option,
-    rules_chosen,
-    schema_option,
-    schemas_of,
-    strict_option,
-)
+from bulk_upload.cli.options.schema import jobs_option, rules_chosen, rules_options, schemas_of
 from bulk_upload.cli.options.sections import JobCommand
 from bulk_upload.cli.options.units import WORD
 from bulk_upload.cli.output.json_output import json_option
@@ -59,23 +52,13 @@ from bulk_upload.report.findings import FORMATS
     help="Server whose ledger knows the purposes of a folder's files (default: as for `run`). Nothing is sent to it.",
 )
 @click.option("--ledger", type=WORD, metavar="FILE", help="That ledger (default: as for `run`).")
-@click.option(
-    "--root",
-    type=WORD,
-    metavar="DIR",
-    help="Base folder of a manifest's relative paths (default: its own folder).",
-)
-@click.option("--follow-symlinks", is_flag=True, help="Allow symbolic links to leave the root.")
-@click.option("--allow-outside-root", "allow_outside", is_flag=True, help="Allow paths outside the root.")
+@tree_options
 @click.option(
     "--allow-plain-http", is_flag=True, help="Read objects unencrypted from machines other than this one."
 )
 @click.option("--force", is_flag=True, help="Also check entries with an unknown purpose.")
 @profile_option
-@schema_option
-@ignore_option
-@error_option
-@strict_option
+@rules_options
 @click.option(
     "--thorough",
     is_flag=True,
@@ -89,12 +72,7 @@ from bulk_upload.report.findings import FORMATS
 )
 @survey_options
 @private_option
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 256),
-    metavar="N",
-    help="Files checked in parallel (default: one per processor).",
-)
+@jobs_option
 @click.option(
     "--format",
     "output_format",
