@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 import json
+import logging
 import secrets
 import socket
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 WATCHERS_MAX = 64
 SILENT_S = 15.0
 """A comment is sent at least this often, so that a browser that is gone is noticed."""
+
+# A scanner of ports, or a request that is none, is nothing that the person at the terminal should see.
+_log = logging.getLogger("bulk_upload.live_page")
+_log.addHandler(logging.NullHandler())
 
 _BODY_BYTES_MAX = 4096
 _JSON = "application/json"
@@ -73,7 +78,7 @@ class LiveServer:
                 web.post("/control", self._post_control),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=1.0, handle_signals=False)
         await runner.setup()
         try:
             site = web.TCPSite(runner, host, port)
@@ -132,7 +137,7 @@ class LiveServer:
     async def _post_session(self, request: web.Request) -> web.Response:
         self._require_same_origin(request)
         token = (await _object(request)).get("token")
-        if not isinstance(token, str) or not hmac.compare_digest(token.encode(), self.token.encode()):
+        if not isinstance(token, str) or not _is_same(token, self.token):
             raise web.HTTPForbidden(text="The token is wrong: use the address that the command printed.\n")
         response = web.Response(status=204)
         response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
@@ -180,7 +185,7 @@ class LiveServer:
 
     def _require_session(self, request: web.Request) -> None:
         given = request.cookies.get(self._cookie, "")
-        if not hmac.compare_digest(given.encode(), self._session.encode()):
+        if not _is_same(given, self._session):
             raise web.HTTPForbidden(text="Open the address that the command printed.\n")
 
     def _require_same_origin(self, request: web.Request) -> None:
@@ -188,6 +193,11 @@ class LiveServer:
         origin = request.headers.get("Origin")
         if request.content_type != _JSON or (origin is not None and origin != f"http://{request.host}"):
             raise web.HTTPForbidden(text="Another page may not send this.\n")
+
+
+def _is_same(given: str, secret: str) -> bool:
+    """Whether two texts are the same, in a time that tells nothing; what was given may be no text at all."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())
 
 
 def _put(queue: asyncio.Queue[bytes], event: bytes) -> None:
@@ -199,7 +209,7 @@ def _put(queue: asyncio.Queue[bytes], event: bytes) -> None:
 async def _object(request: web.Request) -> dict[str, object]:
     try:
         found = json.loads(await request.read())
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise web.HTTPBadRequest(text="One JSON object is expected.\n")

@@ -64,7 +64,7 @@ async def test_the_token_is_exchanged_for_a_cookie_that_opens_the_events() -> No
             assert await answer.content.readuntil(b"\n\n") == b'data: {"phase": "two"}\n\n'
 
 
-@pytest.mark.parametrize("token", ["", "x", None, 1, "\u00e9"])
+@pytest.mark.parametrize("token", ["", "x", None, 1, "\u00e9", "\ud800"])
 async def test_a_wrong_token_is_refused(token: object) -> None:
     """Whatever it is."""
     async with (
@@ -73,6 +73,39 @@ async def test_a_wrong_token_is_refused(token: object) -> None:
     ):
         assert answer.status == 403
         assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("body", [b"[" * 4000, b"\xff", b"5", b""])
+async def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
+    """However deep it is."""
+    headers = {"Content-Type": "application/json"}
+    async with (
+        served(LiveServer(PAGE, POLICY)) as (address, _, client),
+        client.post(f"{address}/session", data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01 this is TLS\r\n\r\n",
+        b"GET /events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nCookie: bulk-upload-%d=\xff\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_leaves_no_trace_on_the_terminal(
+    request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anyone who reaches the port may send anything; nothing of it goes beyond this page's own log."""
+    async with served(LiveServer(PAGE, POLICY)) as (address, _, _):
+        port = int(address.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_bytes % (port, port) if b"%d" in request_bytes else request_bytes)
+        answer = await asyncio.wait_for(reader.readline(), 60)
+        writer.close()
+    assert answer.split()[1].startswith(b"4")
+    assert {one.name for one in caplog.records if one.levelname != "DEBUG"} <= {"bulk_upload.live_page"}
 
 
 async def test_another_host_is_refused() -> None:

@@ -93,7 +93,7 @@ def _into_files(request: ConvertRequest, source: Source, descriptor: int) -> Con
     _require_free(request.output, before, request.path)
     files = FileSet(private=request.private)
     try:
-        output = files.add(request.output)
+        output = _begun(files, request.output)
         run = _Run(request, source)
         made = run.write(output, files)
         if request.path != STANDARD_INPUT and _identity(before) != _identity(os.fstat(descriptor)):
@@ -105,6 +105,15 @@ def _into_files(request: ConvertRequest, source: Source, descriptor: int) -> Con
         files.drop()
     _remove_old(request, made)
     return msgspec.structs.replace(made, lineage=lineage)
+
+
+def _begun(files: FileSet, output: str) -> BinaryIO:
+    try:
+        return files.add(output)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {printable(output)}: {error.strerror or error}", hint="name another place with -o"
+        ) from error
 
 
 class _Run:

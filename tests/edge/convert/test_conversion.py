@@ -113,6 +113,13 @@ def test_more_than_one_piece(tmp_path: Path, layout: str) -> None:
     assert [[turn["content"] for turn in line["messages"]] for line in lines_of(made.output)] == wanted
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """Not the file that was to be converted, which is there."""
+    (tmp_path / "a.jsonl").write_text(LINES)
+    with pytest.raises(UsageError, match=r"cannot write .*nowhere/b\.jsonl: No such file"):
+        convert(tmp_path / "a.jsonl", output=str(tmp_path / "nowhere" / "b.jsonl"))
+
+
 def test_an_array_that_does_not_end_is_not_passed_over(tmp_path: Path) -> None:
     """The records of a file that was cut off between two of them are written, and the cut is named."""
     text = json.dumps(RECORDS, indent=2).rpartition("\n")[0]

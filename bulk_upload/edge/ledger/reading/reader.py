@@ -59,8 +59,9 @@ ORDER BY r.run_id
 """
 _LAST_RUN = """
 SELECT run_id, version, started_utc, ended_utc, exit_status, NULL, NULL, receipt_count, checked_count
-FROM runs ORDER BY run_id DESC LIMIT 1
+FROM runs ORDER BY manifest IS NULL AND exit_status IS NOT NULL, run_id DESC LIMIT 1
 """
+# Other commands have no manifest: their end is not that of the upload.
 _ATTEMPTS = """
 SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc, agent,
     bundle_id IS NULL OR bundle_id = attempt_id
@@ -228,7 +229,10 @@ class LedgerReader:
         return map(RunFacts._make, self._select(_RUNS))
 
     def last_run(self) -> RunFacts | None:
-        """Return the run that began last, without the times of its attempts; None before the first."""
+        """Return the upload that began last, without the times of its attempts; None before the first run.
+
+        Other commands that wrote to the ledger meanwhile, such as `undo`, do not count.
+        """
         for row in self._select(_LAST_RUN):
             return RunFacts(*row)
         return None

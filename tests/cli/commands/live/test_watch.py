@@ -108,6 +108,20 @@ def test_the_watched_run_s_end_is_told_with_its_exit_code(desk: Path, server: st
     assert "  bulk-upload status l.db" in died.stderr.splitlines()
 
 
+def test_the_end_of_another_command_is_not_that_of_the_run(desk: Path, server: str) -> None:
+    """`undo` and others write to the ledger, too, and end well whatever became of the files."""
+    run_here("run", "good.jsonl", "--ledger", "l.db", SEEKR_BASE_URL=server)
+    with closing(sqlite3.connect("l.db")) as connection, connection:
+        connection.execute("UPDATE runs SET exit_status = 3")
+    assert run_here("undo", "l.db", "--yes", SEEKR_BASE_URL=server).status == 0
+    with closing(sqlite3.connect("l.db")) as connection:
+        assert connection.execute("SELECT exit_status, manifest FROM runs ORDER BY run_id").fetchall()[1] == (
+            0,
+            None,
+        )
+    assert run_here("watch", "l.db").status == 3
+
+
 def test_a_ledger_that_no_run_has_used(ledger: str) -> None:
     """Exit code 7, as `control` has it."""
     with closing(sqlite3.connect(ledger)) as connection, connection:
