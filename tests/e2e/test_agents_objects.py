@@ -196,8 +196,11 @@ def test_strangers_get_no_keys_of_stores() -> None:
         secret_access_key="SECRET",
         session_token="SESSION",
         bearer_token="BEARER",
+        proxy="http://me:PASSWORD@proxy:3128",
+        username="me",
+        password="PASSWORD",
         anonymous=True,
     )
     assert without_secrets(given) == SourceOptions(
-        home="s3://data", endpoint="https://store", region="here", anonymous=True
+        home="s3://data", endpoint="https://store", region="here", username="me", anonymous=True
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bulk_upload.cli.config.sources import source_options, usual_options
+from bulk_upload.cli.config.sources import own_options, source_options, usual_options
 from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.toml_lines import line_of
@@ -88,8 +88,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         for home, table in self.sources.items():
             with suppress(UsageError):
                 found.append(source_options(home, table, os.environ))
-        here = endpoint_here(os.environ)
-        return tuple(found) if here is None else (*found, here)
+        return (*found, *own_options(os.environ))
 
     def _value(self, option: click.Option, value: Any) -> Any:  # noqa: ANN401
         return self._beneath(value) if names_file(option) else typed_for(option, value)

@@ -36,6 +36,7 @@ SETTINGS = "settings"
 
 KEYS = (*TEXTS, *FILES, *FLAGS, *VARIABLES, SETTINGS)
 
+_HUB_VARIABLES = ("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HOME")
 
 KNOWN_HOSTS = os.path.join("~", ".ssh", "known_hosts")
 
@@ -103,6 +104,15 @@ def usual_options(environment: Mapping[str, str]) -> list[SourceOptions]:
         _of_hub(SourceOptions(home=f"{HUB}://"), environment),
         SourceOptions(home="sftp://", known_hosts=os.path.expanduser(KNOWN_HOSTS)),
     ]
+
+
+def own_options(environment: Mapping[str, str]) -> list[SourceOptions]:
+    """Return what the environment of an agent says about places in its own words: the rest is as its run has it."""
+    here = endpoint_here(environment)
+    found = [] if here is None else [here]
+    if any(name in environment for name in _HUB_VARIABLES):
+        found.append(_of_hub(SourceOptions(home=f"{HUB}://"), environment))
+    return found
 
 
 def _of_hub(options: SourceOptions, environment: Mapping[str, str]) -> SourceOptions:

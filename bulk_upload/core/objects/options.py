@@ -67,7 +67,16 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
 
 def without_secrets(options: SourceOptions) -> SourceOptions:
     """Return what others may read: who uses it needs credentials of its own."""
-    return replace(options, access_key_id=None, secret_access_key=None, session_token=None, bearer_token=None)
+    return replace(
+        options,
+        access_key_id=None,
+        secret_access_key=None,
+        session_token=None,
+        bearer_token=None,
+        # It may have a password.
+        proxy=None,
+        password=None,
+    )
 
 
 def options_for(base: str, options: Iterable[SourceOptions]) -> SourceOptions:

@@ -109,7 +109,8 @@ class ObjectReader:
 
     async def version(self, path: str) -> Fingerprint:
         """Return the version of an object that its store has now. Raises SourceError, UsageError."""
-        return await self._look(read_address(path))
+        address = read_address(path)
+        return await self._places.of(address).look(address)
 
     async def _stream(self, path: str, expected: Fingerprint | None, *, hashing: bool) -> ObjectStream:
         address = read_address(path)

@@ -103,6 +103,18 @@ def test_the_hub_is_reached_as_by_its_own_tools(
 
 
 @pytest.mark.usefixtures("hub_environment")
+def test_an_agent_has_a_hub_of_its_own_where_its_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it reaches the Hub as its run does: a missing token would take the place of the run's."""
+    monkeypatch.delenv("AWS_ENDPOINT", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    configuration = configuration_of("bulk-upload.toml", "", {})
+    assert configuration.own_source_options() == ()
+    monkeypatch.setenv("HF_TOKEN", "hf_own")
+    (own,) = configuration.own_source_options()
+    assert (own.home, own.bearer_token) == ("hf://", "hf_own")
+
+
+@pytest.mark.usefixtures("hub_environment")
 def test_a_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
     """The password comes from a variable, known hosts are those of ssh, and other settings are fsspec's own."""
     monkeypatch.setenv("OURS", "SECRET")
