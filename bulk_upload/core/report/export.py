@@ -37,6 +37,7 @@ COLUMNS = ExportRow._fields
 
 # The full-width forms start a formula in spreadsheets with an East Asian locale.
 _FORMULA_STARTS = frozenset("=+-@|\uff1d\uff0b\uff0d\uff20")
+_FORMULA_CELL = re.compile(",[=+\\-@|\uff1d\uff0b\uff0d\uff20]")
 # Where the decimal point is a comma, spreadsheets split lines at semicolons: what follows one is a cell there.
 _LATER_FORMULA = re.compile("""(;["']*)(?=[=+\\-@|\uff1d\uff0b\uff0d\uff20])""")
 # Controls, line and paragraph separators, direction overrides, and the surrogates that stand for no byte.
@@ -57,14 +58,15 @@ def csv_cells(row: tuple[str | int | None, ...]) -> list[str]:
 
 def plain_csv_line(row: tuple[str | int | None, ...]) -> str | None:
     """Return a row as its line of CSV where no cell has to be changed or quoted, as in nearly all rows; else None."""
-    cells = ["" if value is None else value if isinstance(value, str) else str(value) for value in row]
+    cells = [value if type(value) is str else "" if value is None else str(value) for value in row]
     line = ",".join(cells)
     if (
         line.count(",") == len(cells) - 1
         and '"' not in line
         and ";" not in line
         and line.isprintable()
-        and _FORMULA_STARTS.isdisjoint([cell[:1] for cell in cells])
+        and line[:1] not in _FORMULA_STARTS
+        and _FORMULA_CELL.search(line) is None
     ):
         return line
     return None

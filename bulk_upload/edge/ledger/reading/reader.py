@@ -34,6 +34,7 @@ DROPPED = "dropped"
 """The status of an accepted entry that the manifest no longer has."""
 
 _IN_MANIFEST = "e.dropped_utc IS NULL"
+_PATH, _SIZE = ExportRow._fields.index("path"), ExportRow._fields.index("bytes")
 _ROWS = f"""
 SELECT e.path, e.purpose,
        CASE WHEN {_IN_MANIFEST} OR {orphans.STATE} <> 'accepted' THEN {orphans.STATE} ELSE '{DROPPED}' END, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
@@ -296,7 +297,9 @@ def _attempt_facts(row: tuple[Any, ...]) -> AttemptFacts:
 
 
 def _export_row(row: tuple[Any, ...]) -> ExportRow:
-    path, purpose, status, file_id, size, *rest = row
-    # A size beyond an INTEGER cannot be shown in a column of numbers.
-    size = size if isinstance(size, int) else None
-    return ExportRow(os.fsdecode(path), purpose, status, file_id, size, *rest)
+    cells = list(row)
+    cells[_PATH] = os.fsdecode(row[_PATH])
+    if not isinstance(row[_SIZE], int):
+        # A size beyond an INTEGER cannot be shown in a column of numbers.
+        cells[_SIZE] = None
+    return ExportRow._make(cells)
