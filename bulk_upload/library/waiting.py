@@ -31,7 +31,8 @@ class BackgroundRun:
 
     That thread's event loop, if it has one, and the signal handlers of the process are left alone: an interrupt is
     whatever exception the wait raises. That is KeyboardInterrupt in a script or a notebook, and what the handler of a
-    task runner raises at SIGTERM.
+    task runner raises at SIGTERM. asyncio.run() answers the first Ctrl-C with a cancellation of its task, and nothing is
+    raised while that task waits here: the cancellation counts as a KeyboardInterrupt.
 
     Args:
         uploader: is closed at the end.
@@ -44,6 +45,8 @@ class BackgroundRun:
         self._loop = asyncio.new_event_loop()
         self._over = threading.Event()
         self._refused = False
+        self._caller: asyncio.Task[object] | None = None
+        self._cancels = 0
         self._result: Result | None = None
         self._error: BaseException | None = None
         context = contextvars.copy_context()
@@ -62,6 +65,9 @@ class BackgroundRun:
         `tick` is called about four times a second.
         """
         interrupts: list[BaseException] = []
+        with suppress(RuntimeError):
+            self._caller = asyncio.current_task()
+        self._cancels = self._cancel_count()
         while True:
             # Whatever is raised between two lines, the interrupts alone say how firmly the run is ended.
             try:
@@ -102,12 +108,19 @@ class BackgroundRun:
             self._end(stage)
         while stage < _GIVE_UP and not self._over.wait(LOOKS_EVERY_S):
             tick()
+            if self._cancel_count() > self._cancels:
+                self._cancels = self._cancel_count()
+                raise KeyboardInterrupt
             if stage < _CANCEL and not main.is_alive():
                 # The interpreter is about to end, and waits for this thread.
                 stage = _CANCEL
                 self._end(stage)
         if stage < _GIVE_UP:
             self._thread.join()
+
+    def _cancel_count(self) -> int:
+        """Return how often the task was cancelled that waits: by a signal handler, for its loop is blocked."""
+        return 0 if self._caller is None else self._caller.cancelling()
 
     def _end(self, stage: int) -> None:
         # The loop is closed when the run is over.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -90,6 +91,35 @@ def test_the_first_interrupt_lets_uploads_in_flight_finish(tmp_path: Path, sandb
     sandbox.use_faults(parse_faults(""))
     assert resumed(sandbox, manifest).ok
     assert_each_once(sandbox, many)
+
+
+def test_ctrl_c_below_asyncio_run_is_an_interrupt(tmp_path: Path, sandbox: Sandbox) -> None:
+    """There the handler of SIGINT cancels the task, and raises nothing while the task is blocked by the upload."""
+    sandbox.use_faults(parse_faults("answer-delay=0.6"))
+    manifest = manifest_of(tmp_path, 120)
+    waiting, run = background(sandbox, manifest)
+
+    async def notebook() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+
+        def tick() -> None:
+            snapshot = run.snapshot
+            if snapshot is not None and snapshot.in_flight == AT_ONCE and not task.cancelling():
+                task.cancel()
+
+        with pytest.raises(KeyboardInterrupt):
+            waiting.wait(tick)
+        raised.append(True)
+
+    raised: list[bool] = []
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(notebook())
+    assert raised
+    assert_nothing_goes_on()
+    assert_at_rest(tmp_path / "job.ledger.db")
+    with LedgerReader(tmp_path / "job.ledger.db") as reader:
+        assert set(reader.states()) == {EntryState.ACCEPTED, EntryState.PENDING}
 
 
 def test_the_second_interrupt_aborts_and_records(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.shapes.json_values import NOT_JSON, is_array, is_empty, is_object, is_text, object_of
 from bulk_upload.core.shapes.messages import Account, system_text, with_system
 from bulk_upload.core.shapes.names import SYSTEM_KEYS, present
-from bulk_upload.core.shapes.target import CannotConvert, Mapped
+from bulk_upload.core.shapes.target import CannotConvert, Mapped, other_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +74,10 @@ class Reading:
         return messages
 
     def made(self, fields: Mapping[str, Json], shape: str) -> Mapped:
-        """Return the record with new fields where its first used value was, and its other values as they are."""
+        """Return the record with new fields where its first used value was, and its other values as they are.
+
+        There is no place for a value that would make it data of another purpose.
+        """
         if not self.account.is_changed and self._used == fields.keys():
             return Mapped(self.text, shape, tuple(self.account.lost), is_same=not self.account.lost)
         made: dict[str, Json] = {}
@@ -87,4 +90,7 @@ class Reading:
                 made[name] = value
         if not fields.keys() <= made.keys():
             made = {**fields, **made}
+        for name in other_fields(tuple(fields), tuple(made)):
+            self.account.lost.append(name)
+            del made[name]
         return Mapped(object_of(made), shape, tuple(self.account.lost), tuple(self.account.empty))

@@ -42,6 +42,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     content_parts: bool = False
 
 
+@lru_cache(maxsize=1024)
+def other_fields(own: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
+    """Return which of the `names` of a line make it, beside its `own` fields, data of another purpose."""
+    others = (fields for fields in _FIELDS if len(fields) > len(own) and fields.issubset(names))
+    return frozenset().union(*others).difference(own)
+
+
 @lru_cache(maxsize=64)
 def target_of(schema: Schema) -> Target | None:
     """Return what a schema wants, None where its fields are none that records are converted to."""

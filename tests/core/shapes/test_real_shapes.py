@@ -160,6 +160,7 @@ CANNOT = [
     (CHAT, {"instruction": "p", "output": "c", "kto_tag": False}, "KTO"),
     (PREFERENCE, {"instruction": "p", "output": "c", "kto_tag": True}, "KTO"),
     (CHAT, {"instruction": "p", "output": ""}, "empty answer"),
+    (CHAT, {"messages": [{"role": "User", "content": "u"}], "chosen": "g", "rejected": "b"}, "preference-fine-tune"),
     (CHAT, {"conversations": sharegpt("u:p", "a:c"), "label": False}, "KTO"),
     (CHAT, {"conversations": sharegpt("u:p", "a:c"), "kto_tag": "true"}, "KTO"),
     (CHAT, {"prompt": "p", "chosen": "g", "rejected": "b"}, "preference-fine-tune"),
@@ -221,6 +222,15 @@ def test_a_key_that_is_there_twice_loses_no_value(purpose: Purpose, line: bytes)
     assert target is not None
     with pytest.raises(CannotConvert, match="twice"):
         mapped(line, target)
+
+
+def test_what_would_make_a_line_of_another_purpose_has_no_place_in_it() -> None:
+    """A reference beside an answer to imitate is named as lost: with it the file would be refused as another purpose's."""
+    made = converted(CHAT, {"question": "u", "response": "a", "reference_answer": "4", "id": 1})
+    assert made is not None
+    assert json.loads(made.value) == {"messages": turns("u:u", "a:a"), "id": 1}
+    assert made.lost == ("reference_answer",)
+    assert not check(CHAT, made.value + b"\n").counts
 
 
 def test_keys_are_counted_whatever_the_space_between_them() -> None:

@@ -21,8 +21,9 @@ ANSWER_KEYS = ("output", "completion", "response", "answer", "solution")
 def as_conversation(reading: Reading) -> Mapped | None:
     """Return a record as a conversation, None where it is not known as one. Raises CannotConvert."""
     record, shape = reading.record, shape_name(reading.keys)
-    if CHOSEN in record and REJECTED in record and MESSAGES not in record:
-        raise OtherLayout("has a good and a bad answer: data of preference-fine-tune", Layout.PREFERENCE)
+    has_pair = CHOSEN in record and REJECTED in record
+    if has_pair and MESSAGES not in record:
+        raise _pair()
     name = conversation_key(reading)
     if name is not None:
         if name != MESSAGES and (has_verdict(record, KTO_KEYS) or record.get(LABEL) in (b"true", b"false")):
@@ -43,4 +44,11 @@ def as_conversation(reading: Reading) -> Mapped | None:
         messages = take_question(reading, question)
         messages += turns_of(reading.take(answer), ASSISTANT, answer, reading.target, reading.account)
         messages = reading.led_by_system(messages)
-    return reading.made({MESSAGES: text_of_messages(messages)}, shape)
+    made = reading.made({MESSAGES: text_of_messages(messages)}, shape)
+    if has_pair and not made.is_same:
+        raise _pair()
+    return made
+
+
+def _pair() -> OtherLayout:
+    return OtherLayout("has a good and a bad answer: data of preference-fine-tune", Layout.PREFERENCE)
