@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Entry, EntryState, Outcome, Receipt
     from bulk_upload.core.objects.options import SourceOptions
     from bulk_upload.core.report.export import ExportRow
+    from bulk_upload.core.report.json_shapes import PackSummary, UnpackedDifference
     from bulk_upload.core.report.log_records import log_record
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.retry import RetryPolicy
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.library.calls import plan, upload, upload_async
     from bulk_upload.library.ledgers import read_ledger
+    from bulk_upload.library.packs import pack, read_members, unpack
     from bulk_upload.library.uploader import Uploader
 
 _HOMES = {
@@ -119,6 +121,10 @@ _HOMES = {
     ),
     "bulk_upload.core.objects.options": ("SourceOptions",),
     "bulk_upload.core.report.export": ("ExportRow",),
+    "bulk_upload.core.report.json_shapes": (
+        "PackSummary",
+        "UnpackedDifference",
+    ),
     "bulk_upload.core.report.log_records": ("log_record",),
     "bulk_upload.core.run.job": ("Job",),
     "bulk_upload.core.run.retry": ("RetryPolicy",),
@@ -166,6 +172,11 @@ _HOMES = {
         "upload_async",
     ),
     "bulk_upload.library.ledgers": ("read_ledger",),
+    "bulk_upload.library.packs": (
+        "pack",
+        "read_members",
+        "unpack",
+    ),
     "bulk_upload.library.uploader": ("Uploader",),
 }
 """The module of each public name. It is imported when the name is first used: what asks for a type, or for a ledger's rows,
@@ -214,6 +225,7 @@ __all__ = [
     "NoRunAtWork",
     "Noticed",
     "Outcome",
+    "PackSummary",
     "Paused",
     "PlanMade",
     "Preparing",
@@ -235,6 +247,7 @@ __all__ = [
     "Span",
     "Timetable",
     "UndoScope",
+    "UnpackedDifference",
     "Uploader",
     "UsageError",
     "ValidateMode",
@@ -242,8 +255,11 @@ __all__ = [
     "built_in_profile",
     "convert",
     "log_record",
+    "pack",
     "plan",
     "read_ledger",
+    "read_members",
+    "unpack",
     "upload",
     "upload_async",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -11,24 +11,15 @@ import msgspec
 from bulk_upload.cli.output.json_output import put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
-from bulk_upload.cli.unpack_files import require_folder_here
 from bulk_upload.cli.validate_source import source_of
-from bulk_upload.core.finding import Finding
-from bulk_upload.core.manifest.paths import PathComplaint
-from bulk_upload.core.objects.address import is_address
-from bulk_upload.core.pack.packable import not_packable, packed_rules, twice_packed
-from bulk_upload.core.purposes import unknown_to_us
-from bulk_upload.core.report.json_shapes import PackSummary
 from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.shell_words import path_word
 from bulk_upload.core.text.wording import many
 from bulk_upload.edge.pack import PackFolder
-from bulk_upload.edge.validation import Workers, usable_processors
-from bulk_upload.engine.pack.packing import Packing
-from bulk_upload.engine.tasks import innermost
-from bulk_upload.engine.validation.file_validator import FileValidator
-from bulk_upload.engine.validation.inspection import Inspection
+from bulk_upload.engine.pack.checked import CheckedPacking
+from bulk_upload.engine.pack.summary import packed_summary
+from bulk_upload.engine.pack.target import require_folder_here, require_manifest_here
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.findings import FORMATS
@@ -41,10 +32,10 @@ if TYPE_CHECKING:
 
     from bulk_upload.cli.validate_request import ValidateRequest
     from bulk_upload.cli.validate_source import Source
+    from bulk_upload.core.finding import Finding
     from bulk_upload.core.model import Entry
-    from bulk_upload.core.pack.layout import MemberKey
-    from bulk_upload.engine.pack.packing import Candidate, Packed
-    from bulk_upload.engine.validation.inspection import Inspected
+    from bulk_upload.core.validation.report import FileReport
+    from bulk_upload.engine.pack.packing import Packed
 
 
 Done = TypeVar("Done")
@@ -65,11 +56,7 @@ async def pack_and_report(request: PackRequest) -> int:
     files = request.files
     if request.size < 1:
         raise UsageError("a pack of no bytes holds nothing", hint="give a size such as --size 256MB")
-    if is_address(files.paths[0]):
-        raise UsageError(
-            f"{printable(files.paths[0])} is the address of objects, and packs are made of files on this machine",
-            hint="download the files, or mount them, and name their manifest",
-        )
+    require_manifest_here(files.paths[0])
     if files.folder_request() is not None:
         raise UsageError(
             f"{printable(files.paths[0])} is a folder, and packs are made of a manifest",
@@ -80,14 +67,14 @@ async def pack_and_report(request: PackRequest) -> int:
         command = _Command(request, source)
         with command_progress_shown(command.progress, quiet=files.quiet):
             await command.on_thread(command.look)
-            await command.validate(opened)
+            await command.validate()
             packed = None if command.totals.error_count else await command.on_thread(command.write)
         command.show()
     if packed is None:
         tell(f"{command.totals}. Nothing was written.")
         return ExitStatus.INVALID_INPUT
     if request.as_json:
-        put_json(_summary(request, packed))
+        put_json(packed_summary(PackFolder(request.output), packed))
     elif not files.quiet:
         for line in _lines(request, packed):
             tell(line)
@@ -111,15 +98,17 @@ class _Command:
         self._doing = "reading the manifest"
         self._done_count = 0
         self._byte_count = 0
-        self._candidates: list[Candidate] = []
-        self._line_counts: dict[MemberKey, int] = {}
         self.totals = Totals()
-        self._packing = Packing(
+        self._packing = CheckedPacking(
             PackFolder(request.output, private=self._files.private),
             source.tree,
+            where=self._files.paths[0],
             size=request.size,
             purposes=self._files.purposes,
+            choice=self._files.choice,
             private=self._files.private,
+            on_complaint=self._on_complaint,
+            on_report=self._on_report,
             on_bytes=self._on_bytes,
         )
 
@@ -133,65 +122,30 @@ class _Command:
 
     def look(self) -> None:
         """Read the manifest and look which files are there, and which are new or changed. Blocks."""
-        first: dict[MemberKey, Entry] = {}
-        for item in self._source.items():
-            self._go_on()
-            self._done_count += 1
-            complaint = item if isinstance(item, Finding) else self._taken(item, first)
-            if complaint is not None:
-                self.totals.error_count += 1
-                self._said += self._format.add_one(complaint)
+        self._packing.look(map(self._counted, self._source.items()))
 
-    def _taken(self, entry: Entry, first: dict[MemberKey, Entry]) -> Finding | None:
-        """Take a file, or return why it cannot be packed."""
-        where = self._files.paths[0]
-        purpose = self._files.purposes.get(entry.purpose) or unknown_to_us(entry.purpose)
-        complaint = not_packable(entry, purpose, where=where)
-        if complaint is not None:
-            return complaint
-        status = self._source.tree.inspect(entry.path)
-        if isinstance(status, PathComplaint):
-            return status.finding(where=where, line_no=entry.line_no, place="path")
-        candidate = self._packing.candidate(entry, status)
-        earlier = first.setdefault(candidate.key, entry)
-        if earlier is not entry:
-            return twice_packed(entry, earlier, where=where)
-        self._candidates.append(candidate)
-        return None
-
-    async def validate(self, opened: ExitStack) -> None:
+    async def validate(self) -> None:
         """Check the files that the packs do not have yet."""
         self._doing, self._done_count = "validating", 0
-        job_count = self._files.job_count or usable_processors()
-        workers = opened.enter_context(closing(Workers(job_count, niceness=0)))
-        validator = FileValidator(
-            self._source.tree,
-            workers,
-            purposes=self._files.purposes,
-            choice=packed_rules(self._files.choice),
-            on_bytes=self._on_bytes,
-            command_for=self._command_for,
-        )
-        new = [one for one in self._candidates if one.earlier is None]
-        keys = iter([one.key for one in new])
-
-        async def take(inspected: Inspected) -> None:
-            entry, report = inspected
-            self._done_count += 1
-            self._line_counts[next(keys)] = report.line_count
-            self.totals.add(report)
-            self._said += self._format.add(entry.path, entry.purpose, report)
-
-        try:
-            await Inspection(validator, job_count=job_count).look((one.entry for one in new), take)
-        except BaseExceptionGroup as group:
-            raise innermost(group) from None
+        await self._packing.validate(job_count=self._files.job_count, command_for=self._command_for)
 
     def write(self) -> Packed:
         """Write packs and lists. Blocks. Raises UsageError."""
         self._doing, self._done_count, self._byte_count = "packing", 0, 0
-        layout = self._packing.lay_out(self._candidates, self._line_counts)
-        return self._packing.write(layout, self._candidates)
+        return self._packing.write()
+
+    def _counted(self, item: Entry | Finding) -> Entry | Finding:
+        self._done_count += 1
+        return item
+
+    def _on_complaint(self, complaint: Finding) -> None:
+        self.totals.error_count += 1
+        self._said += self._format.add_one(complaint)
+
+    def _on_report(self, entry: Entry, report: FileReport) -> None:
+        self._done_count += 1
+        self.totals.add(report)
+        self._said += self._format.add(entry.path, entry.purpose, report)
 
     def show(self) -> None:
         """Print the findings: all in words; as JSON only errors and what is beside them, else the summary follows alone."""
@@ -209,25 +163,9 @@ class _Command:
         )
 
     def _on_bytes(self, byte_count: int) -> None:
-        self._go_on()
-        self._byte_count += byte_count
-
-    def _go_on(self) -> None:
         if self._is_stopped:
             raise _Stopped
-
-
-def _summary(request: PackRequest, packed: Packed) -> PackSummary:
-    return PackSummary(
-        made=packed.made,
-        rebuilt=packed.rebuilt,
-        kept_count=packed.kept_count,
-        gone=packed.gone,
-        member_count=packed.member_count,
-        pack_bytes=packed.pack_bytes,
-        manifest=PackFolder(request.output).manifest,
-        members=PackFolder(request.output).member_list,
-    )
+        self._byte_count += byte_count
 
 
 def _lines(request: PackRequest, packed: Packed) -> Iterable[str]:

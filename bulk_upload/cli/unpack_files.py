@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from bulk_upload.cli.output.json_output import put_json
 from bulk_upload.cli.output.status_line import command_progress_shown
 from bulk_upload.cli.output.streams import put, tell
-from bulk_upload.core.manifest.paths import PathComplaint, relative_path
-from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.report.json_shapes import UnpackedDifference
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import many
-from bulk_upload.edge.pack import NoRoom, PackFolder, PackReader, read_member_list
-from bulk_upload.errors import UsageError
+from bulk_upload.edge.pack import PackFolder, PackReader, read_member_list
+from bulk_upload.engine.pack.target import require_folder_here, require_usable, writing_to
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.report.live.command_progress import CommandProgress
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class UnpackRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +32,7 @@ def unpack_and_report(request: UnpackRequest) -> int:
         require_folder_here(request.output)
     members = read_member_list(PackFolder(request.folder).member_list)
     if request.output is not None:
-        _require_inside(request.output, [one.path for one in members])
-        require_writable(request.output, private=request.private)
+        require_usable(request.output, [one.path for one in members], private=request.private)
     byte_count = 0
 
     def on_bytes(more: int) -> None:
@@ -57,7 +46,7 @@ def unpack_and_report(request: UnpackRequest) -> int:
     reader = PackReader(request.folder, target=request.output, private=request.private, on_bytes=on_bytes)
     failed: set[str] = set()
     unreadable: set[str] = set()
-    with command_progress_shown(progress, quiet=request.quiet), _in_words(request.output):
+    with command_progress_shown(progress, quiet=request.quiet), writing_to(request.output):
         for name, error in reader.read(members):
             failed.add(name)
             if isinstance(error, OSError):
@@ -78,55 +67,3 @@ def unpack_and_report(request: UnpackRequest) -> int:
         done = "proven" if request.output is None else f"written to {printable(request.output)}"
         tell(f"{many(len(members), 'file')}, {human_bytes(byte_count)}: {done}, byte for byte")
     return ExitStatus.DONE
-
-
-def require_folder_here(output: str) -> None:
-    """Raise UsageError where the address of objects stands in the place of a folder: a folder of that name would be
-    made here, and be taken for the store."""
-    if is_address(output):
-        raise UsageError(
-            "-o is the address of objects, and files are written on this machine only",
-            hint="name a folder with -o; the store's own tools copy it",
-        )
-
-
-def require_writable(output: str, *, private: bool) -> None:
-    """Make a folder, and raise UsageError where no file can be made in it: once, and not for each file."""
-    try:
-        os.makedirs(output, mode=0o700 if private else 0o777, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
-    except OSError as error:
-        raise _unwritable(output, error) from None
-
-
-@contextmanager
-def _in_words(output: str | None) -> Iterator[None]:
-    try:
-        yield
-    except NoRoom as error:
-        raise _unwritable(output or "", error) from None
-
-
-def _unwritable(output: str, error: OSError) -> UsageError:
-    return UsageError(
-        f"nothing can be written to {printable(output)}: {error.strerror or type(error).__name__}",
-        hint="name another folder with -o, or free some space",
-    )
-
-
-def _require_inside(target: str, paths: list[str]) -> None:
-    root = os.path.realpath(target)
-    outside = next(
-        (
-            one
-            for one in paths
-            if isinstance(relative_path(one, root=root, allow_outside=False), PathComplaint)
-        ),
-        None,
-    )
-    if outside is not None:
-        raise UsageError(
-            f"{printable(outside)} would be written outside {printable(target)}",
-            hint="unpack without -o proves the packs; files outside the manifest's root are not written",
-        )

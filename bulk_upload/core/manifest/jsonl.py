@@ -42,6 +42,14 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
         texts = (self.path, self.purpose, self.remote_name, self.vector_database_id)
         return 4 - texts.count(None) + (0 if self.fields is None else 1 + len(self.fields))
 
+    @property
+    def colon_count(self) -> int:
+        """The colons of its texts: addresses of objects have one each."""
+        texts = (self.path, self.purpose, self.remote_name, self.vector_database_id)
+        count = sum(text.count(":") for text in texts if text is not None)
+        fields = () if self.fields is None else self.fields.items()
+        return count + sum(name.count(":") + value.count(":") for name, value in fields)
+
 
 def jsonl_entries(
     numbered_lines: Iterable[tuple[int, bytes]], rules: ManifestRules
@@ -56,9 +64,9 @@ def jsonl_entries(
             wire = decode(line)
         except (ValueError, RecursionError):
             wire = None
-        # msgspec silently keeps the last of two equal names. Each name has a colon, so as many colons as
-        # names proves that there is no such pair; a colon within a text merely takes the slow path.
-        if wire is None or line.count(b":") != wire.name_count:
+        # msgspec silently keeps the last of two equal names. Each name has a colon, so as many colons as there are in
+        # what it kept proves that there is no such pair.
+        if wire is None or not _keeps_all(wire, line):
             result = _carefully(line, line_no, rules)
         else:
             result = checked_entry(
@@ -74,6 +82,13 @@ def jsonl_entries(
             yield result
         else:
             yield from result
+
+
+def _keeps_all(wire: _Line, line: bytes) -> bool:
+    """Whether a line has nothing but what was kept of it. One with escapes and colons in texts takes the slow path: an
+    escaped colon could stand for that of a name."""
+    more = line.count(b":") - wire.name_count
+    return not more or (b"\\" not in line and more == wire.colon_count)
 
 
 def jsonl_line(entry: Entry) -> bytes:

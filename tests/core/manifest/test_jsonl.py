@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_upload.core.finding import Finding
+from bulk_upload.core.manifest import jsonl
 from bulk_upload.core.manifest.jsonl import jsonl_line
 from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import ManifestRules
@@ -106,6 +107,10 @@ def test_null_means_not_given() -> None:
         ('{"path": "a", "path": "b"}', [("duplicate-field", "path")]),
         ('{"path": "a", "path": "a", "path": "a"}', [("duplicate-field", "path")]),
         ('{"path" : "a", "path" : "b:"}', [("duplicate-field", "path")]),
+        ('{"path": "x:y", "path": "a"}', [("duplicate-field", "path")]),
+        ('{"path": "s3://b/x", "path": "s3://b/x"}', [("duplicate-field", "path")]),
+        (r'{"path": "x", "path": "a\u003ab"}', [("duplicate-field", "path")]),
+        (r'{"path": "a\u003ab", "fields": {"n": "1", "n": "2"}}', [("duplicate-field", "fields.n")]),
         ('{"path": "a", "fields": {"n": "1", "n": "2"}}', [("duplicate-field", "fields.n")]),
         ('{"path": "a", "fields": {"n": "1"}, "fields": {"m": "2"}}', [("duplicate-field", "fields")]),
         ('{"path": "a", "fields": null, "fields": null}', [("duplicate-field", "fields")]),
@@ -201,3 +206,27 @@ def test_raw_text_reads_like_escapes(original: Entry) -> None:
     content = json.loads(jsonl_line(original))
     raw = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape")
     assert entry(raw) == original
+
+
+@pytest.mark.parametrize(
+    ("line", "is_slow"),
+    [
+        ('{"path": "s3://b/x", "purpose": "fine-tune"}', False),
+        ('{"path": "https://h:1/x", "purpose": "fine-tune", "fields": {"a:b": "c:d"}}', False),
+        (r'{"path": "s3:\/\/b/x", "purpose": "fine-tune"}', True),
+        (r'{"path": "s3://b/\u00e4", "purpose": "fine-tune"}', True),
+        (r'{"path": "\u00e4", "purpose": "fine-tune"}', False),
+    ],
+)
+def test_addresses_are_read_fast(line: str, is_slow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The colons of addresses are known not to be those of names, unless an escape could hide one."""
+    slow: list[bytes] = []
+    careful = jsonl._carefully
+
+    def noted(text: bytes, line_no: int, rules: ManifestRules) -> Entry | list[Finding]:
+        slow.append(text)
+        return careful(text, line_no, rules)
+
+    monkeypatch.setattr(jsonl, "_carefully", noted)
+    assert all(isinstance(one, Entry) for one in read(line))
+    assert bool(slow) is is_slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 from contextlib import closing
@@ -21,6 +22,7 @@ from bulk_upload.core.objects.address import read_address, read_prefix
 from bulk_upload.core.objects.options import SourceOptions
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError
 from bulk_upload.edge.objects import Lookup, ObjectReader, Stores, objects_under
+from bulk_upload.edge.objects.filesystems.answer import read_block
 from bulk_upload.edge.objects.filesystems.identity import version_in
 from bulk_upload.edge.objects.filesystems.making import settings_of
 from bulk_upload.errors import UsageError
@@ -182,6 +184,28 @@ def test_what_nothing_is_known_of_is_refused(info: dict[str, Any], reason: str) 
     with pytest.raises(SourceError, match=reason) as found:
         version_in(info)
     assert found.value.inaccessible
+
+
+class Requests(io.BytesIO):
+    """An open file as paramiko has it, which can ask for many places at once."""
+
+    asked: tuple[list[tuple[int, int]], ...] = ()
+
+    def readv(self, places: list[tuple[int, int]]) -> Iterator[bytes]:
+        """Yield what is at each place."""
+        self.asked += (places,)
+        for start, count in places:
+            self.seek(start)
+            yield self.read(count)
+
+
+def test_a_block_over_sftp_is_asked_for_at_once() -> None:
+    """Not 32 KiB after 32 KiB, and never more than the block: blocks follow each other, and end with the file."""
+    file = Requests(LARGE[:200_000])
+    blocks = [read_block(file, 150_000), read_block(file, 150_000), read_block(file, 1)]
+    assert b"".join(blocks) == LARGE[:200_000]
+    assert [len(one) for one in blocks] == [150_000, 50_000, 0]
+    assert [len(places) for places in file.asked] == [5, 5, 1]
 
 
 def test_settings() -> None:
