@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -39,8 +40,7 @@ def thorough(path: str, purpose: Purpose) -> int:
 def bare(path: str, purpose: Purpose, *, read_bytes: int = -1) -> int:
     """The bare parser: msgspec's typed decoding of each line, and nothing else, read as Python reads lines."""
     message = msgspec.defstruct("Message", [("role", Literal[purpose.schema.roles]), ("content", str)])
-    # The type is made at run time, so mypy cannot know it.
-    kinds = {Kind.MESSAGES: list[message], Kind.STRING: str}  # type: ignore[valid-type]
+    kinds: dict[Kind, Any] = {Kind.MESSAGES: GenericAlias(list, message), Kind.STRING: str}
     fields = [(field.name, kinds[field.kind]) for field in purpose.schema.fields]
     decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields)).decode
     count = 0
@@ -101,8 +101,7 @@ def pydantic(path: str, purpose: Purpose) -> int:
     except ImportError:
         raise Absent("pydantic is not installed") from None
     message = create_model("Message", role=(Literal[purpose.schema.roles], ...), content=(str, ...))
-    # The type is made at run time, so mypy cannot know it.
-    kinds = {Kind.MESSAGES: list[message], Kind.STRING: str}  # type: ignore[valid-type]
+    kinds: dict[Kind, Any] = {Kind.MESSAGES: GenericAlias(list, message), Kind.STRING: str}
     fields: dict[str, Any] = {field.name: (kinds[field.kind], ...) for field in purpose.schema.fields}
     validate = create_model("Line", **fields).model_validate_json
     count = 0

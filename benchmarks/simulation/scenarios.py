@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from simulation.server import ServerSpec
 
@@ -52,7 +53,7 @@ def _one(
     file_count: int,
     median_bytes: float,
     floor: float,
-    **more: float,
+    **more: Any,
 ) -> Scenario:
     return Scenario(
         name=name,
@@ -61,8 +62,7 @@ def _one(
         file_count=file_count,
         median_bytes=median_bytes,
         floor=floor,
-        # Keywords by name: mypy cannot match their types with the fields.
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -179,7 +179,7 @@ def random_scenario(number: int) -> Scenario:
     latency = between(0.01, 0.25)
     median = between(10 * KB, 4 * MB)
     limits = rng.sample(["cap", "rate", "workers", "moves"], rng.choice([0, 1, 1, 1, 2]))
-    more: dict[str, object] = {}
+    more: dict[str, Any] = {}
     if "cap" in limits:
         more["cap"] = int(between(4, 200))
     if "rate" in limits:
@@ -190,8 +190,7 @@ def random_scenario(number: int) -> Scenario:
         more["workers"] = int(between(4, 100))
         more["work_s"] = between(0.02, 0.5)
         if rng.random() < 0.5:
-            # Set above as a number; the dict holds values of several types.
-            more["collapse_at"] = int(more["workers"]) * 2  # type: ignore[call-overload]
+            more["collapse_at"] = more["workers"] * 2
     if "moves" in limits:
         more["link_moves"] = ((20.0, link / between(1.5, 4)), (50.0, link))
     more["late"] = rng.random() < 0.3
@@ -201,8 +200,7 @@ def random_scenario(number: int) -> Scenario:
         link_bytes_s=link,
         connection_bytes_s=connection,
         latency_s=latency,
-        # Keywords by name: mypy cannot match their types with the fields.
-        **more,  # type: ignore[arg-type]
+        **more,
     )
     # As many files as keep the best client busy for about a minute and a half.
     mean = median * math.exp(SIGMA**2 / 2)

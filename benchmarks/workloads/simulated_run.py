@@ -10,6 +10,7 @@ import itertools
 import os
 import sys
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from bulk_upload import ConfirmMode, ExitStatus, Job, RunSettings, Uploader
 from bulk_upload.core.model import Accepted, SentBody
@@ -61,8 +62,8 @@ async def _run(manifest: str, ledger: str, concurrency: int) -> ExitStatus:
 def main() -> int:
     """Run once: MANIFEST LEDGER CONCURRENCY."""
     manifest, ledger, concurrency = sys.argv[1:]
-    # The real run without a server: what is left is the client's own cost. mypy allows no such assignment.
-    Transport.send = _accept  # type: ignore[method-assign]
+    # The real run without a server: what is left is the client's own cost.
+    patch.object(Transport, "send", _accept).start()
     status = asyncio.run(_run(manifest, ledger, int(concurrency)))
     with LedgerReader(ledger) as reader:
         save_rows(reader.rows(), f"{ledger}.results.csv", RowFormat.CSV)

@@ -15,7 +15,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.doubt.resolution import Doubts
 from tests.engine.test_simulation import Story, name_of_seed, name_of_seeds, tell, tell_all
 from tests.fakes.bundle_rules import BundleFate
-from tests.fakes.server import ServerSettings
+from tests.fakes.server_settings import ServerSettings
 
 SEEDS = range(30)
 SOAK_SEEDS = [range(first, first + 50) for first in range(1000, 2000, 50)]

@@ -7,7 +7,8 @@ import pytest
 from bulk_upload.core.events import ClockStepped
 from bulk_upload.core.model import EntryState
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Fate, ServerSettings
+from tests.fakes.fates import Fate
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import World
 
 

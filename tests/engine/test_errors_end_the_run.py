@@ -43,9 +43,9 @@ from bulk_upload.engine.watchdog import IDLE_TICKS_MAX
 from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.entries import FakeEntries
+from tests.fakes.fates import Faults
 from tests.fakes.files import FakeReader, FakeStream
 from tests.fakes.ledger import Mishap
-from tests.fakes.server import Faults
 from tests.fakes.transport import FakeTransport
 from tests.fakes.validator import BAD, ODD, FakeValidator
 from tests.fakes.world import LARGE_BYTES, Scene, World

@@ -18,9 +18,9 @@ from bulk_upload.edge.ledger import open_ledger
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport
 from bulk_upload.errors import LedgerUnusable
+from tests.fakes.fates import Fate, Faults
 from tests.fakes.files import FakeReader, MemoryFiles
 from tests.fakes.ledger import JOB, LedgerFile, MemoryLedger
-from tests.fakes.server import Fate, Faults
 from tests.fakes.transport import FakeTransport
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.fates import Faults
 from tests.fakes.ledger import Mishap
-from tests.fakes.server import Faults, ServerSettings
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 PATHS = [*(f"plain/{number}.jsonl" for number in range(4)), "a/twin.jsonl", "b/twin.jsonl", "c/twin.jsonl"]

@@ -8,7 +8,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Faults
+from tests.fakes.fates import Faults
 from tests.fakes.world import Ran, Scene, World
 
 BEGINS_S = 1.0

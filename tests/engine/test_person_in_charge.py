@@ -23,7 +23,8 @@ from bulk_upload.core.run.settings import ConfirmMode, RunSettings
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.engine.limits.watched import WatchedRun
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Faults, ServerSettings
+from tests.fakes.fates import Faults
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 BY = "kim (uid 7)"

@@ -14,8 +14,10 @@ from bulk_upload.core.model import Accepted, EntryState, InDoubt
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.fates import Fate
 from tests.fakes.ledger import Mishap
-from tests.fakes.server import Fate, ServerSettings, unowned
+from tests.fakes.server import unowned
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 PROMPTLY_S = 0.5

@@ -29,8 +29,10 @@ from bulk_upload.engine.limits.slots import SlotPool
 from bulk_upload.engine.limits.twins import TwinGate
 from bulk_upload.errors import RunStuck
 from bulk_upload.exit_status import ExitStatus
+from tests.fakes.fates import Faults
 from tests.fakes.ledger import Mishap
-from tests.fakes.server import Faults, ServerSettings, unowned
+from tests.fakes.server import unowned
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.validator import FakeValidator
 from tests.fakes.virtual_time import Stuck
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World

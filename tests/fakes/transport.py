@@ -24,7 +24,7 @@ from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.transport import NoAnswer
 from tests.fakes.bundle_rules import BundleFate
 from tests.fakes.bundles import receive_bundle
-from tests.fakes.server import EARLY, Fate
+from tests.fakes.fates import EARLY, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,9 +15,11 @@ from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.assembly import assemble
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.entries import FakeEntries
+from tests.fakes.fates import Faults
 from tests.fakes.files import FakeReader, MemoryFiles
 from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
-from tests.fakes.server import FakeServer, Faults, ServerSettings
+from tests.fakes.server import FakeServer
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.transport import FakeTransport, Sending
 from tests.fakes.validator import FakeValidator
 from tests.fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually

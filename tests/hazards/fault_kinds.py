@@ -2,59 +2,35 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bulk_upload.exit_status import ExitStatus
+from tests.hazards.fault_answers import malformed, odd
 from tests.hazards.fault_dialects import FLOW_DIALECT, Dialect
+from tests.hazards.fault_lists import lists
 from tests.hazards.fault_scenes import (
-    HEAD,
     AnswerCall,
     Play,
-    after_many_strangers,
-    altered,
     answers,
-    body,
     breaks,
-    chunked,
     closes_idle,
     drips,
-    drips_a_list,
     early_success,
     falls_silent,
-    foreign_id,
     good,
-    hangs_up,
     http_date,
     ignores,
-    keeps_silent,
-    listing,
     never_invites,
-    oldest_first,
-    on_list,
-    on_look_up,
     points_elsewhere,
-    pours,
-    raw,
     reads_slowly,
-    refreshes,
-    sized,
     stops_reading,
     stores,
-    stores_less,
-    strangers,
     tells,
-    with_nonsense,
-    with_twin,
 )
-from tests.hazards.fault_server import FaultServer
+from tests.hazards.fault_server import ALWAYS, FaultServer
 from tests.hazards.fault_wire import answer
-
-ALWAYS = None
-"""For `Kind.strikes`: until faults end."""
-
 
 EXITS = {
     "accepted": {ExitStatus.DONE},
@@ -239,129 +215,8 @@ def _stalled() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "answers_a_little_late", {"play": drips(good, pause_s=0.002)}
 
 
-_MALFORMED: dict[str, Callable[[dict[str, Any]], bytes]] = {
-    "garbage_status_line": lambda _: b"\x00\x01 this is not HTTP\r\n\r\n",
-    "no_head_at_all": raw(lambda good: good),
-    "status_that_is_no_number": lambda _: b"HTTP/1.1 abc OK\r\n\r\n",
-    "other_protocol_version": raw(lambda good: b"HTTP/9.9" + sized(good)[8:]),
-    "bad_chunk": raw(lambda good: chunked(b"ZZ\r\n" + good)),
-    "negative_chunk": raw(lambda good: chunked(b"-5\r\n" + good)),
-    "huge_chunk": raw(lambda good: chunked(b"FFFFFFFFFFFFFFFFF\r\n" + good)),
-    "missing_last_chunk": raw(lambda good: chunked(b"%x\r\n%s\r\n" % (len(good), good))),
-    "two_lengths": raw(lambda good: HEAD + b"Content-Length: 5\r\nContent-Length: 50\r\n\r\n" + good),
-    "length_and_chunks": lambda _: HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "negative_length": raw(lambda good: sized(good, -1)),
-    "length_in_words": raw(lambda good: sized(good, "many")),
-    "length_too_long": raw(lambda good: sized(good, len(good) + 9)),
-    "length_too_short": raw(lambda good: sized(good, 9)),
-    "huge_header": raw(lambda good: HEAD + b"X-Long: " + b"x" * 200_000 + b"\r\n\r\n" + good),
-    "many_headers": raw(
-        lambda good: HEAD + b"".join(b"X-%d: y\r\n" % one for one in range(3000)) + b"\r\n" + good
-    ),
-    "header_with_nul": raw(lambda good: HEAD + b"X-Bad: a\x00b\r\n\r\n" + good),
-    "header_without_colon": raw(lambda good: HEAD + b"what is this\r\n\r\n" + good),
-    "odd_cookies": raw(lambda good: HEAD + b'Set-Cookie: a="; =;; expires=x\r\n\r\n' + good[:9]),
-    "only_informational": lambda _: b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3,
-    "status_101": lambda _: b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-    "status_199": body(lambda good: good, 199),
-    "status_204": lambda _: answer(204),
-    "status_205": lambda _: answer(205),
-    "status_999": body(lambda good: good, 999),
-    "status_000": body(lambda good: good, 0),
-    "html_with_200": lambda _: answer(
-        200, b"<html><body>Welcome</body></html>", {"Content-Type": "text/html"}
-    ),
-    "empty_with_200": lambda _: answer(200),
-    "gzip_bomb": lambda _: answer(200, gzip.compress(b" " * 30_000_000), {"Content-Encoding": "gzip"}),
-    "compressed": body(gzip.compress, Content_Encoding="gzip"),
-    "claims_to_be_compressed": body(lambda good: good[:-1], Content_Encoding="br"),
-    "deep_lists": lambda _: answer(200, b"[" * 30_000),
-    "deep_objects": lambda _: answer(200, b'{"id":' * 9_000),
-    "json_null": lambda _: answer(200, b"null"),
-    "json_list": body(lambda good: b"[" + good + b"]"),
-    "json_twice": body(lambda good: good + good),
-    "json_cut": body(lambda good: good[:-1]),
-    "json_with_bom": body(lambda good: b"\xef\xbb\xbf" + good),
-    "json_in_utf_16": body(lambda good: good.decode().encode("utf-16")),
-    "json_that_is_not_utf_8": lambda _: answer(200, b'{"id": "\xff"}'),
-    "json_too_long": body(lambda good: good + b" " * 100_000),
-    "no_id": lambda _: answer(200, {"object": "file"}),
-    "id_null": altered(id=None),
-    "id_list": altered(id=["file-1"]),
-    "id_empty": altered(id=""),
-    "id_that_steers": altered(id="../../v1/flow/teams"),
-    "id_escaped": altered(id="%2e%2e%2fx"),
-    "id_of_dots": altered(id=".."),
-    "id_with_a_line_break": altered(id="file-1\nfile-2"),
-    "id_of_ten_thousand": altered(id="x" * 10_000),
-    "id_with_an_override": altered(id="file-\u202e1"),
-    "size_that_differs": altered(bytes=3),
-}
-
-
-@kinds("malformed", asks_first=True)
-def _malformed() -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, say in _MALFORMED.items():
-        yield name, {"play": stores(say, then="close")}
-    # Before any other answer it ends the run.
-    yield "id_number", {"play": stores(altered(id=7), then="close"), "state": ("in_doubt", "accepted")}
-    yield (
-        "endless_body",
-        {"play": pours(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b"x" * 1000 + b"\r\n")},
-    )
-    yield "endless_head", {"play": pours(HEAD, b"X-More: y\r\n" * 100)}
-    yield "endless_header", {"play": pours(HEAD + b"X-Long: ", b"x" * 1000)}
-    yield "endless_hints", {"play": pours(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100), "slow": True}
-    yield "foreign_id", {"play": foreign_id, "victim_last": True}
-
-
-@kinds("odd")
-def _odd() -> Iterator[tuple[str, dict[str, Any]]]:
-    for status in (201, 202, 226, 299):
-        yield f"status_{status}", {"play": stores(body(lambda good: good, status))}
-    yield "id_alone", {"play": stores(lambda response: answer(200, {"id": response["id"]}))}
-    yield "other_filename", {"play": stores(altered(filename="\x1b[31m=HYPERLINK()\u202e"))}
-    yield "other_purpose", {"play": stores(altered(purpose="<script>"))}
-    yield (
-        "fields_of_wrong_types",
-        {"play": stores(altered(filename=7, purpose=[], created_at={}, bytes="many"))},
-    )
-    yield "many_continues", {"play": stores(lambda r: b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + good(r))}
-    yield (
-        "early_hints_first",
-        {"play": stores(lambda r: b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + good(r))},
-    )
-    yield "no_length_but_a_close", {"play": stores(raw(lambda good: HEAD + b"\r\n" + good), then="close")}
-    yield (
-        "chunks_with_a_trailer",
-        {
-            "play": stores(
-                raw(lambda good: chunked(b"%x;x=y\r\n%s\r\n0\r\nX-Evil: 1\r\n\r\n" % (len(good), good)))
-            )
-        },
-    )
-    yield (
-        "bare_line_feeds",
-        {"play": stores(raw(lambda good: sized(good).replace(b"\r\n", b"\n")), then="close")},
-    )
-    yield (
-        "folded_header",
-        {"play": stores(raw(lambda good: HEAD + b"X: a\r\n b\r\n\r\n" + good), then="close")},
-    )
-    yield "refresh_elsewhere", {"play": refreshes}
-    evil = answer(200, {"id": "file-evil", "object": "file"})
-    yield (
-        "a_second_answer",
-        {"play": stores(lambda response: good(response) + evil), "one_at_a_time": True, "strikes": ALWAYS},
-    )
-    yield (
-        "a_408_after_the_answer",
-        {
-            "play": stores(lambda response: good(response) + answer(408), then="close"),
-            "one_at_a_time": True,
-            "strikes": ALWAYS,
-        },
-    )
+kinds("malformed", asks_first=True)(malformed)
+kinds("odd")(odd)
 
 
 @kinds("statuses")
@@ -453,86 +308,7 @@ def _redirects() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "redirect_to_a_file", {"play": odd(lambda _: "file:///etc/passwd")}
 
 
-@kinds("lists", play=stores(b"", then="reset"), asks_first=True)
-def _lists() -> Iterator[tuple[str, dict[str, Any]]]:
-    doubtful = {"state": ("in_doubt",)}
-    page = b'{"object": "list", "data": ['
-    yield "list_sound", {}
-    yield "list_lags", {"list_lag_s": 0.3}
-    yield "list_lags_beyond_settle", {"list_lag_s": 3.0, "puts_max": 2, "copies": 2}
-    yield "list_fails_once", {"answer_call": on_list(answer(500), times=1)}
-    yield "list_throttled_once", {"answer_call": on_list(answer(429, b"", {"Retry-After": "1"}), times=1)}
-    for status in (400, 401, 403, 404, 429, 500, 502, 503):
-        yield f"list_{status}", {"answer_call": on_list(answer(status)), **doubtful}
-    yield "list_html", {"answer_call": on_list(answer(200, b"<html></html>")), **doubtful}
-    yield "list_empty_body", {"answer_call": on_list(answer(200)), **doubtful}
-    yield "list_is_an_object", {"answer_call": on_list(answer(200, b'{"data": {}}')), **doubtful}
-    yield "list_garbage", {"answer_call": on_list(b"\x00\x01\r\n\r\n"), **doubtful}
-    yield "list_cut", {"answer_call": on_list(answer(200, page)), **doubtful}
-    yield "list_deep", {"answer_call": on_list(answer(200, page + b"[" * 50_000)), **doubtful}
-    yield "list_too_long", {"answer_call": on_list(answer(200, page + b" " * 5_000_000)), **doubtful}
-    yield "list_hangs_up", {"answer_call": hangs_up, **doubtful}
-    yield "list_silent", {"answer_call": keeps_silent, "slow": True, **doubtful}
-    yield "list_drips", {"answer_call": drips_a_list, "slow": True, **doubtful}
-    yield (
-        "list_redirects",
-        {
-            "answer_call": on_list(lambda server, _limit, _offset: points_elsewhere(302)(server)),
-            **doubtful,
-        },
-    )
-    yield (
-        "list_repeats_a_page",
-        {"answer_call": on_list(lambda _s, limit, _o: strangers(0, limit)), **doubtful},
-    )
-    yield (
-        "list_without_end",
-        {
-            "answer_call": on_list(lambda _s, limit, offset: strangers(offset, limit)),
-            "slow": True,
-            **doubtful,
-        },
-    )
-    yield "list_of_many_pages", {"strangers": 0, "answer_call": after_many_strangers}
-    yield "list_oldest_first", {"strangers": 20, "answer_call": on_list(oldest_first)}
-    yield "list_without_names", {"answer_call": listing(lambda one: one | {"filename": None}), **doubtful}
-    yield "list_without_sizes", {"answer_call": listing(lambda one: one | {"bytes": None}), **doubtful}
-    yield "list_without_times", {"answer_call": listing(lambda one: one | {"created_at": None}), **doubtful}
-    yield (
-        "list_from_the_future",
-        {"answer_call": listing(lambda one: one | {"created_at": "2999-01-01T00:00:00Z"}), **doubtful},
-    )
-    yield (
-        "list_without_zones",
-        {"answer_call": listing(lambda one: one | {"created_at": str(one["created_at"]).removesuffix("Z")})},
-    )
-    yield "list_with_nonsense", {"answer_call": on_list(with_nonsense)}
-    yield (
-        "list_with_a_twin",
-        {"answer_call": with_twin, "state": ("in_doubt",), "final": ("in_doubt",)},
-    )
-    yield "look_up_404", {"answer_call": on_look_up(answer(404)), **doubtful}
-    yield "look_up_500", {"answer_call": on_look_up(answer(500)), **doubtful}
-    yield "look_up_html", {"answer_call": on_look_up(answer(200, b"<html>")), **doubtful}
-    yield (
-        "look_up_differs",
-        {
-            "answer_call": on_look_up(lambda server, file_id: good(server.stored[file_id].response(bytes=1))),
-            **doubtful,
-        },
-    )
-    yield (
-        "look_up_of_another",
-        {
-            "answer_call": on_look_up(
-                lambda server, file_id: good(server.stored[file_id].response(id="file-x"))
-            ),
-            **doubtful,
-        },
-    )
-    wrong = {"play": stores_less, "state": ("in_doubt",), "final": ("in_doubt",)}
-    yield "stored_with_bytes_missing", wrong
-
+kinds("lists", play=stores(b"", then="reset"), asks_first=True)(lists)
 
 FAMILIES = tuple(dict.fromkeys(kind.family for kind in KINDS.values()))
 """The families in the order of this page."""

@@ -29,6 +29,9 @@ yet, so that only the length can tell victims from bystanders."""
 
 RECEIVE_BUFFER_BYTES = 64 * 1024
 
+ALWAYS = None
+"""For `strikes`: until faults end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:

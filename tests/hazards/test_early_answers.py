@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bulk_upload.exit_status import ExitStatus
-from tests.hazards.fault_kinds import ALWAYS, KINDS, Kind
+from tests.hazards.fault_kinds import KINDS, Kind
 from tests.hazards.fault_scenes import never_invites
-from tests.hazards.fault_server import FaultServer, serving
+from tests.hazards.fault_server import ALWAYS, FaultServer, serving
 from tests.hazards.fault_wire import Exchange, answer
 from tests.hazards.hazard_jobs import HazardJob, meet_all
 

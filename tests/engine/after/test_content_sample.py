@@ -14,7 +14,8 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.engine.after.content_sample import FILE_BYTES_MAX, NOT_TOLD_APART
 from bulk_upload.exit_status import ExitStatus
 from tests.engine.after.test_confirm import checked, copies, status, withdrawn, world_of, wrong_receipts
-from tests.fakes.server import Faults, ServerSettings
+from tests.fakes.fates import Faults
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import Scene, World
 
 NO_NAMES = replace(FLOW, keeps_names=False)

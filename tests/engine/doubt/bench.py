@@ -20,7 +20,8 @@ from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
-from tests.fakes.server import FakeServer, ServerSettings
+from tests.fakes.server import FakeServer
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.transport import FakeTransport
 from tests.fakes.virtual_time import VirtualClock
 

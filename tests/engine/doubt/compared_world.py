@@ -10,7 +10,8 @@ from bulk_upload.core.events import ContentCompared
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.transport import NoAnswer
-from tests.fakes.server import Fate, ServerSettings
+from tests.fakes.fates import Fate
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import PURPOSE, Scene, World
 
 if TYPE_CHECKING:

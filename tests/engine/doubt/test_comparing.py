@@ -20,7 +20,7 @@ from tests.engine.doubt.compared_world import (
     own_copies,
     stranger,
 )
-from tests.fakes.server import Fate
+from tests.fakes.fates import Fate
 from tests.fakes.world import Scene
 
 if TYPE_CHECKING:

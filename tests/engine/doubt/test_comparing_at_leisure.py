@@ -20,7 +20,8 @@ from tests.engine.doubt.compared_world import (
     reading,
     reading_for,
 )
-from tests.fakes.server import Fate, ServerSettings
+from tests.fakes.fates import Fate
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import Scene, World
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tests.engine.doubt.compared_world import (
     ended,
     stranger,
 )
-from tests.fakes.server import Fate
+from tests.fakes.fates import Fate
 from tests.fakes.world import Scene
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.edge.ledger.reading.run_receipts import receipt_by_answer
 from bulk_upload.edge.ledger.withdrawals import withdraw_receipt
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.fates import Fate, Faults
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.virtual_time import EPOCH_UTC_S
 from tests.fakes.world import PURPOSE, Ran, World
 

@@ -18,7 +18,8 @@ from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.fates import Fate, Faults
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import World
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import ServerSettings
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import World
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.engine.doubt.test_skewed_clocks import demand
-from tests.fakes.server import Fate, ServerSettings
+from tests.fakes.fates import Fate
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import LARGE_BYTES, PURPOSE, Ran, Scene, World
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from bulk_upload.core.api.server_habits import OwnFile
 from bulk_upload.core.run.reconcile import Found, Undecided
 from bulk_upload.engine.doubt.api_retry import TRIES_MAX
 from bulk_upload.engine.doubt.listing import Listing, should_show
-from tests.fakes.server import ServerSettings
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.virtual_time import EPOCH_UTC_S, on_virtual_time
 
 if TYPE_CHECKING:

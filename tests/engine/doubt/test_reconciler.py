@@ -15,7 +15,7 @@ from bulk_upload.core.run.reconcile import Absent, Found, Undecided
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.doubt.api_retry import TRIES_MAX
 from tests.fakes.ledger import Mishap
-from tests.fakes.server import ServerSettings
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.transport import FakeTransport
 from tests.fakes.virtual_time import on_virtual_time
 

@@ -8,7 +8,8 @@ from bulk_upload.core.events import AttemptStarted, Reconciling
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import Tally
 from bulk_upload.core.run.settings import RunSettings
-from tests.fakes.server import Fate, ServerSettings
+from tests.fakes.fates import Fate
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import Ran, World
 
 

@@ -11,7 +11,8 @@ import pytest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
-from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.fates import Fate, Faults
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.virtual_time import run_virtually
 from tests.fakes.world import Scene, World
 

@@ -20,7 +20,8 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.limits.drain import Drain
 from bulk_upload.engine.limits.stop_rules import StopRules
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.fates import Fate, Faults
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.virtual_time import VirtualClock, on_virtual_time
 from tests.fakes.world import Ran, Scene, World
 

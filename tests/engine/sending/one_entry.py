@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AttemptEnded, AttemptStarted
 from bulk_upload.core.model import EntryState
-from tests.fakes.server import Fate
+from tests.fakes.fates import Fate
 from tests.fakes.world import Ran, World
 
 STALE = f"cannot read the file: {os.strerror(errno.ESTALE)}"

@@ -16,7 +16,8 @@ from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.bundle_rules import BundleFate
-from tests.fakes.server import Fate, unowned
+from tests.fakes.fates import Fate
+from tests.fakes.server import unowned
 from tests.fakes.world import LARGE_BYTES, PURPOSE, Ran, Scene, World
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.core.run.settings import InDoubtPolicy, RunSettings
 from bulk_upload.exit_status import ExitStatus
 from tests.engine.sending.one_entry import NO_LIST, ended, starts, world_of
-from tests.fakes.server import Fate, unowned
+from tests.fakes.fates import Fate
+from tests.fakes.server import unowned
 from tests.fakes.world import LARGE_BYTES, Scene, World
 
 

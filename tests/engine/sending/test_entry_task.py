@@ -12,7 +12,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.sending.entry_task import FILE_CHANGES_MAX
 from bulk_upload.exit_status import ExitStatus
 from tests.engine.sending.one_entry import STALE, ended, outcomes, starts, world_of
-from tests.fakes.server import Fate, Faults
+from tests.fakes.fates import Fate, Faults
 from tests.fakes.world import LARGE_BYTES, Scene, World
 
 # --- attempts and retries

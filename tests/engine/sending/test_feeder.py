@@ -13,7 +13,8 @@ from bulk_upload.core.run.sender import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.sending.feeder import Feeder
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Fate, Faults, ServerSettings
+from tests.fakes.fates import Fate, Faults
+from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import LARGE_BYTES, Ran, Scene, World
 
 

@@ -10,7 +10,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.limits.slots import UNRECORDED_MIN, UNRECORDED_PER_SLOT
 from bulk_upload.engine.sending.feeder import BATCH_LARGE_MAX
 from bulk_upload.exit_status import ExitStatus
-from tests.fakes.server import Faults
+from tests.fakes.fates import Faults
 from tests.fakes.world import LARGE_BYTES, Scene, World
 
 SIZES = pytest.mark.parametrize("size", [1000, LARGE_BYTES], ids=["small", "large"])
