@@ -23,7 +23,7 @@ from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.shell_words import path_word
 from bulk_upload.core.text.wording import many
 from bulk_upload.edge.pack import PackFolder
-from bulk_upload.edge.validation import Workers, usable_processors
+from bulk_upload.edge.validation.workers import Workers, usable_processors
 from bulk_upload.engine.pack.packing import Packing
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.manifest.rules import ManifestRules
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.edge.objects import Lookup
+    from bulk_upload.edge.objects.lookup import Lookup
     from bulk_upload.edge.source_tree import SourceTree
 
 _MARKS = (b"://", rb":\/\/")
