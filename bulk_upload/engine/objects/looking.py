@@ -27,7 +27,8 @@ def look_up(read_lines: Callable[[], Iterable[bytes]], rules: ManifestRules, loo
 
     Raises UsageError: a store cannot be used.
     """
-    if not any(mark in line for line in read_lines() for mark in _MARKS):
+    plain, escaped = _MARKS
+    if not any(plain in line or escaped in line for line in read_lines()):
         return
     lookup.expect(
         one.path
