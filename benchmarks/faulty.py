@@ -18,8 +18,7 @@ import time
 
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.shapes.command import ConvertCommand
-from bulk_upload.edge.validation import CheckTask
-from bulk_upload.edge.validation.reading import check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_file
 from measuring.rounds import in_turn
 from measuring.tables import table
 from workloads.faulty_lines import FAULTS, write

@@ -22,7 +22,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.purposes import PURPOSES, Kind
-from bulk_upload.edge.validation import CheckTask, Workers
+from bulk_upload.edge.validation.reading import CheckTask
+from bulk_upload.edge.validation.workers import Workers
 from measuring.absent import Absent
 from measuring.rounds import in_turn
 from measuring.tables import table

@@ -18,17 +18,19 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.fleet import Dialer, boot_s
-from bulk_upload.edge.objects import ObjectReader, Stores
+from bulk_upload.edge.objects.reader import ObjectReader
+from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
-from bulk_upload.edge.validation import Workers, usable_processors
+from bulk_upload.edge.validation.workers import Workers, usable_processors
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.fleet.agent import Agent, AgentEnd, Identity, Serving
 from bulk_upload.engine.fleet.share_cap import ShareCap
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from bulk_upload.engine.objects.readers import Readers
 from bulk_upload.engine.sending.local_sender import LocalSender
-from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
+from bulk_upload.engine.validation.file_validator import FileValidator
+from bulk_upload.engine.validation.validating import CheckTarget
 from bulk_upload.engine.validation.while_sent import SentChecks
 from bulk_upload.errors import UsageError
 from bulk_upload.job_runner import READING_THREADS

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
-    from bulk_upload.edge.objects import ObjectReader
+    from bulk_upload.edge.objects.reader import ObjectReader
     from bulk_upload.engine.fleet.crew import Crew
     from bulk_upload.engine.planned_entries import StagedEntries
 
@@ -49,16 +49,16 @@ class JobFleet:
     """The agents of one run.
 
     Args:
-        settings: where they come from; None where the run sends by itself.
+        settings: where they come from.
         emit: takes the events about them.
     """
 
-    def __init__(self, settings: FleetSettings | None, emit: Callable[[Event], None]) -> None:
+    def __init__(self, settings: FleetSettings, emit: Callable[[Event], None]) -> None:
         self._settings = settings
         self._emit = emit
         self._process_count = 0
         self._key_variable: str | None = None
-        self._access = Access(None if settings is None else settings.token)
+        self._access = Access(settings.token)
         self._restarts_left = RESTARTS_MAX
         self._reads_stores = False
 
@@ -77,8 +77,6 @@ class JobFleet:
         ledger: Ledger[LedgerStore],
     ) -> FleetParts | None:
         """Return what a run must know of its agents, None where it has none; the ledger knows of them from now on."""
-        if self._settings is None:
-            return None
         self._process_count = self._settings.processes
         if self._settings.processes_for is not None:
             self._process_count = self._settings.processes_for(send_bytes)
@@ -117,7 +115,7 @@ class JobFleet:
     async def at_work(self, crew: Crew | None) -> AsyncIterator[None]:
         """Let agents join while the block runs, and start those of this machine. Raises UsageError."""
         settings = self._settings
-        if settings is None or crew is None:
+        if crew is None:
             yield
             return
         async with AsyncExitStack() as stack:

@@ -16,7 +16,7 @@ from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.ledger import Inventory, JobIdentity, LedgerReader, open_ledger, run_is_at_work
 from bulk_upload.edge.ledger.recovery.missing import record_missing
-from bulk_upload.edge.objects import Stores
+from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.edge.profiles import BUILT_IN
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.after.resolve import Resolving

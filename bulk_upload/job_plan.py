@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,31 +12,23 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.profile import NameAlphabet
 from bulk_upload.core.bundle.grouping import require_bundles
-from bulk_upload.core.folder.selection import Selection
-from bulk_upload.core.folder.sightings import GivenPurposes
-from bulk_upload.core.manifest.globs import PurposeMap
 from bulk_upload.core.manifest.name_template import NameTemplate
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.objects.address import is_prefix
-from bulk_upload.core.purposes import known_purposes, purpose_remedy, unknown_purpose, unknown_to_us
+from bulk_upload.core.purposes import known_purposes, unknown_to_us
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
-from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.core.validation.rules import PURPOSE_MISMATCH
 from bulk_upload.core.vendor_purposes import purposes_of
-from bulk_upload.edge.folder import place_of
-from bulk_upload.edge.ledger import JobIdentity, LedgerReader, RecordedPurposes, Staging, require_same
+from bulk_upload.edge.ledger import JobIdentity, LedgerReader, Staging, require_same
 from bulk_upload.edge.manifest_file import ManifestFile, ledger_path_of
-from bulk_upload.edge.objects import Lookup, Stores
+from bulk_upload.edge.objects.lookup import Lookup
+from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.engine.folder.known_jobs import place_in_job
-from bulk_upload.engine.folder.listing import FolderListing
-from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.folder.vanished import require_most_files
 from bulk_upload.engine.objects.looking import look_up
-from bulk_upload.engine.objects.scan import ObjectScan, place_of_prefix, require_given
 from bulk_upload.engine.plan import Preparation
-from bulk_upload.engine.validation.purpose_check import PurposeCheck
-from bulk_upload.errors import LedgerOlder, UsageError
+from bulk_upload.errors import LedgerOlder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,8 +38,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.run.job import Job
     from bulk_upload.core.run.planned import PlannedEntry
-    from bulk_upload.edge.folder import FolderPlace
+    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.engine.plan import Plan
+    from bulk_upload.engine.validation.purpose_check import PurposeCheck
+    from bulk_upload.job_folder import FolderJob
 
 
 class Manifest(Protocol):
@@ -94,14 +88,6 @@ class JobInput(msgspec.Struct, frozen=True, kw_only=True):
             self.listing.close()
 
 
-class FolderJob(msgspec.Struct, frozen=True, kw_only=True):
-    """The job of a folder, or of files beneath one: where these lie, and which of them are wanted."""
-
-    job: Job
-    place: FolderPlace
-    request: FolderRequest
-
-
 class JobPlanner:
     """Plans jobs for one server.
 
@@ -134,15 +120,9 @@ class JobPlanner:
 
         A folder beneath one that was uploaded as a whole is a part of that job. The place may be a prefix of objects. Raises UsageError, LedgerUnusable.
         """
-        if job.root is not None:
-            raise UsageError(
-                "a folder is the root of its files: --root is for manifests", hint="leave --root out"
-            )
-        if is_prefix(request.paths[0]):
-            place = place_of_prefix(request.paths[0])
-        else:
-            place = place_in_job(place_of(request.paths), job, self._connection)
-        return FolderJob(job=replace(job, manifest=place.root), place=place, request=request)
+        from bulk_upload.job_folder import folder_job  # noqa: PLC0415 - a manifest needs none of it
+
+        return folder_job(job, request, self._connection)
 
     def listing(
         self,
@@ -166,36 +146,17 @@ class JobPlanner:
             UsageError: there is no such file or folder, a pattern or a purpose cannot be used, or the ledger has no place.
             LedgerUnusable: the ledger cannot be read.
         """
-        job, request = folder.job, folder.request
-        known = known_purposes(self._connection.profile.purposes, self._purposes)
-        if request.purpose is not None and request.purpose not in known and not job.force:
-            raise UsageError(unknown_purpose(request.purpose), hint=purpose_remedy(request.purpose, known))
-        selection = Selection(request.include, request.exclude, newer_than_ns=request.newer_than_ns)
-        given = GivenPurposes(
-            mapping=PurposeMap.parse(request.mappings, known=known, allow_unknown=job.force),
-            rest=request.purpose,
+        from bulk_upload.job_folder import folder_listing  # noqa: PLC0415 - a manifest needs none of it
+
+        return folder_listing(
+            folder,
+            profile=self._connection.profile,
+            purposes=self._purposes,
+            stores=self.stores(folder.job),
+            ledger_path=partial(self.ledger_path, folder.job),
+            output=output,
+            on_count=on_count,
         )
-        if is_prefix(folder.place.root):
-            require_given(given, place=folder.place)
-            objects = ObjectScan(
-                place=folder.place, selection=selection, given=given, stores=self.stores(job)
-            )
-            return FolderListing(objects, on_count=on_count)
-        with ExitStack() as opened:
-            ledger_path = self.ledger_path(job)
-            ledger = (
-                opened.enter_context(RecordedPurposes(ledger_path)) if os.path.exists(ledger_path) else None
-            )
-            scan = FolderScan(
-                place=folder.place,
-                selection=selection,
-                given=given,
-                candidates=tuple(one for one in self._purposes.values() if one.name in known),
-                recall=(lambda _: {}) if ledger is None else ledger.recall,
-                follow_symlinks=request.follow_symlinks or job.follow_symlinks,
-                output=output,
-            )
-            return FolderListing(scan, on_count=on_count)
 
     def plan(
         self,
@@ -311,6 +272,8 @@ class JobPlanner:
     def _purpose_check(self, job: Job, tree: SourceTree, where: str) -> PurposeCheck | None:
         if self._settings.validate is ValidateMode.OFF or PURPOSE_MISMATCH in self._settings.rules.ignored:
             return None
+        from bulk_upload.engine.validation.purpose_check import PurposeCheck  # noqa: PLC0415 - with validation
+
         return PurposeCheck(
             tree, purposes=self._purposes, where=where, sends_invalid=self.settings_for(job).sends_invalid
         )

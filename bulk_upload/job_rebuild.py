@@ -13,7 +13,7 @@ from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, open_ledger
-from bulk_upload.edge.objects import ObjectReader
+from bulk_upload.edge.objects.reader import ObjectReader
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.inquiry import ContentInquiry

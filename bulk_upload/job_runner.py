@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from threading import Event as Flag
@@ -17,27 +18,24 @@ from bulk_upload.core.fleet.usable import usable_fleet
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.plan import Step
-from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
 from bulk_upload.edge.files import FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
-from bulk_upload.edge.objects import ObjectReader
-from bulk_upload.edge.validation import Workers, usable_processors
+from bulk_upload.edge.objects.reader import ObjectReader
 from bulk_upload.engine.manifest_marks import record_manifest
 from bulk_upload.engine.objects.readers import Readers
-from bulk_upload.engine.objects.validator import ObjectValidator
 from bulk_upload.engine.plan_progress import PlanProgress
 from bulk_upload.engine.planned_entries import StagedEntries
-from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.job_closing import close_plan, close_unwanted
 from bulk_upload.job_plan import JobInput, JobPlanner, opened_manifest
 from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from typing import Self
 
     from bulk_upload.core.api.connection import Connection
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.plan import Plan, Preparation
     from bulk_upload.engine.recovery.first_look import FirstLook
     from bulk_upload.engine.run import Run
+    from bulk_upload.engine.validation.validating import Validating
     from bulk_upload.job_fleet import JobFleet
 
 READING_THREADS = 8
@@ -212,6 +211,7 @@ class JobRunner:
         started: Callable[[Run], None],
     ) -> Result:
         from bulk_upload.engine.assembly import assemble  # noqa: PLC0415 - imported by now
+        from bulk_upload.engine.sending.late_imports import RETRYING, late_imports  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()
         job, listing = given.job, given.listing
@@ -237,12 +237,14 @@ class JobRunner:
                 staging.attach(ledger_path)
             reader = self._readers(job, preparation)
             entries = StagedEntries(staging)
-            workers = Workers(max(1, usable_processors() // 2))
-            async with self._transport().running() as transport:
+            async with (
+                self._transport().running() as transport,
+                self._validating(job, preparation, reader) as validator,
+            ):
                 try:
                     if self._settings.looks_first:
                         plan = await self._first_look(transport, reader, entries, ledger).look(plan)
-                    fleet = self._job_fleet(emit)
+                    fleet = None if self._fleet is None else self._job_fleet(self._fleet, emit)
                     run = assemble(
                         settings=self._planner.settings_for(job),
                         profile=self._connection.profile,
@@ -256,17 +258,10 @@ class JobRunner:
                         emit=emit,
                         learned=await ledger.writer.run(remembered),
                         address_known=await ledger.writer.run(has_receipts),
-                        validator=ObjectValidator(
-                            FileValidator(
-                                preparation.tree,
-                                workers,
-                                purposes=self._purposes,
-                                choice=self._settings.rules,
-                                ignore_ctime=job.ignore_ctime,
-                            ),
-                            reader.objects,
-                        ),
-                        fleet=await fleet.parts(
+                        validator=validator,
+                        fleet=None
+                        if fleet is None
+                        else await fleet.parts(
                             connection=self._connection,
                             api_key=self._api_key,
                             settings=self._planner.settings_for(job),
@@ -294,11 +289,11 @@ class JobRunner:
                             on_trouble=lambda why: emit(Noticed(message=why)),
                             on_error=run.fail,
                         ),
-                        fleet.at_work(run.crew),
+                        nullcontext() if fleet is None else fleet.at_work(run.crew),
+                        late_imports(RETRYING),
                     ):
                         result = await run.execute(is_short=given.is_short)
                 finally:
-                    workers.close()
                     reader.close()
                     entries.close()
             return Result(
@@ -319,6 +314,31 @@ class JobRunner:
                 if planning is not None:
                     self._given_up.add(planning)
                 close_plan(pool, planning, staging, manifest)
+
+    @asynccontextmanager
+    async def _validating(
+        self, job: Job, preparation: Preparation, reader: Readers
+    ) -> AsyncIterator[Validating | None]:
+        """Have what checks the content of files while the block runs; None where nothing is validated."""
+        if self._settings.validate is ValidateMode.OFF:
+            yield None
+            return
+        from bulk_upload.edge.validation.workers import Workers, usable_processors  # noqa: PLC0415 - with validation
+        from bulk_upload.engine.objects.validator import ObjectValidator  # noqa: PLC0415
+        from bulk_upload.engine.validation.file_validator import FileValidator  # noqa: PLC0415
+
+        workers = Workers(max(1, usable_processors() // 2))
+        files = FileValidator(
+            preparation.tree,
+            workers,
+            purposes=self._purposes,
+            choice=self._settings.rules,
+            ignore_ctime=job.ignore_ctime,
+        )
+        try:
+            yield ObjectValidator(files, reader.objects)
+        finally:
+            workers.close()
 
     def _readers(self, job: Job, preparation: Preparation) -> Readers:
         hashing = self._settings.hashing
@@ -355,10 +375,11 @@ class JobRunner:
             emit(Noticed(message=ledger.notice))
         return ledger
 
-    def _job_fleet(self, emit: Callable[[Event], None]) -> JobFleet:
-        from bulk_upload.job_fleet import JobFleet  # noqa: PLC0415 - with what sends
+    @staticmethod
+    def _job_fleet(settings: FleetSettings, emit: Callable[[Event], None]) -> JobFleet:
+        from bulk_upload.job_fleet import JobFleet  # noqa: PLC0415 - few runs have agents
 
-        return JobFleet(self._fleet, emit)
+        return JobFleet(settings, emit)
 
     def _transport(self) -> Transport:
         from bulk_upload.edge.transport import Transport  # noqa: PLC0415 - with what sends

@@ -7,20 +7,19 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import shell_complete
 
 from bulk_upload import __version__
 from bulk_upload.cli.misuse import address_hint, misuse_hint, misuse_message
 from bulk_upload.cli.options.completion import COMPLETE_VARIABLE
-from bulk_upload.cli.options.key_command import end_key_commands
+from bulk_upload.cli.options.key_processes import end_key_commands
 from bulk_upload.cli.options.suggestions import MEANT, WITHOUT_COMMAND, SuggestingGroup
 from bulk_upload.cli.output.streams import failed, lines_for_people, tell
+from bulk_upload.cli.uncollected import uncollected
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import BulkUploadError, ManifestInvalid, UsageError
@@ -133,7 +132,8 @@ class _Commands(SuggestingGroup):
         if cmd_name not in COMMANDS:
             return None
         module_name, _, attribute = COMMANDS[cmd_name].partition(":")
-        command = getattr(importlib.import_module(module_name), attribute)
+        with uncollected():
+            command = getattr(importlib.import_module(module_name), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name]} is not a command")
         return command
@@ -197,6 +197,8 @@ def status_of(arguments: list[str]) -> int:
     try:
         _require_current_folder()
         if (asked := os.environ.get(COMPLETE_VARIABLE)) is not None:
+            from click.shell_completion import shell_complete  # noqa: PLC0415 - only a shell asks for it
+
             return shell_complete(bulk_upload, {}, "bulk-upload", COMPLETE_VARIABLE, asked)
         result = bulk_upload(arguments, prog_name="bulk-upload", standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -291,6 +293,8 @@ def _show_misuse(error: click.ClickException) -> int:
 
 
 def _show_bug() -> ExitStatus:
+    import traceback  # noqa: PLC0415 - only a bug needs it
+
     tell("".join(traceback.format_exc()))
     tell("bulk-upload: this is a bug in bulk-upload; please report it with the lines above.")
     tell("  hint: the ledger is safe; run the same command again to resume")

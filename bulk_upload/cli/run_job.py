@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import msgspec
 from msgspec.structs import replace
 
-from bulk_upload.cli.folder.listed import tell_left_out
-from bulk_upload.cli.options.key_command import end_key_commands
-from bulk_upload.cli.output.metrics_file import MetricsFile
-from bulk_upload.cli.output.notify import Target, ended_message, notify, ring
+from bulk_upload.cli.options.key_processes import end_key_commands
 from bulk_upload.cli.output.quiet_warnings import warn_of_seen
 from bulk_upload.cli.output.run_display import (
     Display,
@@ -25,88 +21,35 @@ from bulk_upload.cli.output.run_display import (
     snapshot_of,
     write_now,
 )
-from bulk_upload.cli.output.run_log import LogRequest, run_ended, run_log, run_started
-from bulk_upload.cli.output.run_results import open_results, save_results
-from bulk_upload.cli.output.serving import page_served
-from bulk_upload.cli.output.streams import styled, tell, told_columns, told_rows
-from bulk_upload.cli.related_commands import data_commands
-from bulk_upload.core.model import EntryState
-from bulk_upload.core.purposes import PURPOSES
+from bulk_upload.cli.output.run_log import run_ended, run_log, run_started
+from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.text.printable import printable
-from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.manifest_file import ledger_path_of
 from bulk_upload.edge.signals import staged_signals, status_after, stoppable
+from bulk_upload.engine.sending.late_imports import LATE_S, import_late
 from bulk_upload.engine.tasks import plain_task_group
-from bulk_upload.errors import BulkUploadError, LedgerUnusable
+from bulk_upload.errors import BulkUploadError
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobInput
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.report.files.event_log import PROGRESS_EVERY_S, progress_of
 from bulk_upload.report.live.notable_events import BY_SIGNAL
-from bulk_upload.report.live.run_summary import altered_lines, closing_lines
-from bulk_upload.report.live.verdict import NONE_DROPPED, DataCommands, Dropped
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
 
-    from bulk_upload.core.api.connection import Connection
+    from bulk_upload.cli.output.metrics_file import MetricsFile
+    from bulk_upload.cli.run_request import RunRequest
     from bulk_upload.core.events import Event
-    from bulk_upload.core.fleet.settings import FleetSettings
-    from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.report.log_records import Record
-    from bulk_upload.core.report.tally import Tally
-    from bulk_upload.core.run.job import Job
-    from bulk_upload.core.run.settings import RunSettings
-    from bulk_upload.engine.folder.listing import FolderListing
     from bulk_upload.job_run import JobRun, Result
     from bulk_upload.report.files.results_stream import ResultStream
 
+_FOR_THE_END = ("bulk_upload.cli.output.run_results", "bulk_upload.cli.output.goodbye")
+
 HANGS_S = 30.0
 """How long a run may take to record what was aborted. A ledger on any disk that answers takes far less."""
-
-
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line requests.
-
-    `command` is what a person types to run the same job again, and `named` how the manifest or folder is called in it;
-    `listing` has the entries of a folder's job; `listeners` are called with every event after the
-    display; `validate_command` returns the command that shows the errors in the data, None where there is none, and
-    `schema_file` is the one of its own purposes; `settings_from` names the file that settings came from; `log` has the options of the log.
-    """
-
-    job: Job
-    named: str | None = None
-    listing: FolderListing | None = None
-    connection: Connection
-    api_key: str | Callable[[], str]
-    settings: RunSettings
-    fleet: FleetSettings | None = None
-    purposes: Mapping[str, Purpose] = msgspec.field(default_factory=lambda: PURPOSES)
-    results: str | None
-    metrics: str | None = None
-    live: bool
-    command: str
-    listeners: tuple[Callable[[Event], None], ...] = ()
-    settings_from: str | None = None
-    log: LogRequest = msgspec.field(default_factory=LogRequest)
-    notify: Target | None = None
-    bell: bool = False
-    serve: tuple[str, int] | None = None
-    page_controls: bool = False
-    validate_command: Callable[[], str | None] = lambda: None
-    schema_file: str | None = None
-
-    def says_goodbye(self, status: ExitStatus) -> bool:
-        """Whether to print a summary for people."""
-        return not self.log.replaces_words and (not self.log.quiet or status is not ExitStatus.DONE)
-
-    def __repr__(self) -> str:
-        return f"RunRequest({printable(self.job.manifest)})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Leave out the key."""
-        return [("manifest", printable(self.job.manifest))]
 
 
 async def run_and_report(request: RunRequest) -> int:
@@ -153,12 +96,7 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
             listeners += request.listeners
             metrics = _add_metrics(request, run, closing)
             with (
-                page_served(
-                    ledger_path_of(request.job, request.connection),
-                    request.serve,
-                    display.say,
-                    control=request.page_controls,
-                ) as say_where,
+                _page_served(request, display) as say_where,
                 stoppable(display.suspend, display.resume),
                 staged_signals(_stages(run, display), leave=partial(_leave, display)),
             ):
@@ -166,6 +104,8 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
                 result = await _with_ticks(
                     run, ticks, lambda: log(progress_of(run.tally, snapshot_of(run))), metrics, say_where
                 )
+    from bulk_upload.cli.output.run_results import save_results  # noqa: PLC0415 - imported by now
+
     saved = save_results(request.results, results, result, private=request.job.private)
     if not saved.is_complete and result.status is ExitStatus.DONE:
         # Later steps that use the result files must not mistake them for those of this run.
@@ -177,11 +117,17 @@ async def _run_logged(request: RunRequest, log: Callable[[Record], None]) -> int
     elapsed_s = time.monotonic() - started
     log(run_ended(result, elapsed_s, saved.path))
     if request.says_goodbye(result.status):
-        _say_goodbye(request, run.tally, result, elapsed_s, saved.path)
+        from bulk_upload.cli.output.goodbye import say_goodbye  # noqa: PLC0415 - imported by now
+
+        say_goodbye(request, run.tally, result, elapsed_s, saved.path)
     elif not request.log.replaces_words:
+        from bulk_upload.report.live.run_summary import altered_lines  # noqa: PLC0415 - imported by now
+
         for line in altered_lines(run.tally):
             tell(f"bulk-upload: {line}")
     if request.listing is not None:
+        from bulk_upload.cli.folder.listed import tell_left_out  # noqa: PLC0415 - a manifest needs none of it
+
         tell_left_out(request.listing)
     await _tell_people(request, result.status, started, result=result, results=saved.path)
     return int(result.status)
@@ -197,6 +143,10 @@ async def _tell_people(
     error: str | None = None,
 ) -> None:
     """Tell the end to those who asked for it."""
+    if not request.bell and request.notify is None:
+        return
+    from bulk_upload.cli.output.notify import ended_message, notify, ring  # noqa: PLC0415 - rarely asked for
+
     if request.bell:
         ring()
     if request.notify is None:
@@ -220,6 +170,10 @@ async def _tell_people(
 def _add_results(
     request: RunRequest, listeners: list[Callable[[Event], None]], closing: ExitStack
 ) -> ResultStream | None:
+    if request.results is None:
+        return None
+    from bulk_upload.cli.output.run_results import open_results  # noqa: PLC0415 - not always asked for
+
     results = open_results(request.results, private=request.job.private)
     if results is not None:
         closing.enter_context(results)
@@ -230,6 +184,8 @@ def _add_results(
 def _add_metrics(request: RunRequest, run: JobRun, closing: ExitStack) -> MetricsFile | None:
     if request.metrics is None:
         return None
+    from bulk_upload.cli.output.metrics_file import MetricsFile  # noqa: PLC0415 - rarely asked for
+
     ledger = os.path.abspath(ledger_path_of(request.job, request.connection))
     metrics = MetricsFile(
         request.metrics, ledger, lambda: run.tally, lambda: snapshot_of(run), private=request.job.private
@@ -259,6 +215,17 @@ def _add_display(
     return display
 
 
+def _page_served(
+    request: RunRequest, display: Display
+) -> AbstractContextManager[Callable[[], Coroutine[Any, Any, None]] | None]:
+    if request.serve is None:
+        return nullcontext()
+    from bulk_upload.cli.output.serving import page_served  # noqa: PLC0415 - rarely asked for
+
+    ledger = ledger_path_of(request.job, request.connection)
+    return page_served(ledger, request.serve, display.say, control=request.page_controls)
+
+
 def _call_all(listeners: list[Callable[[Event], None]], event: Event) -> None:
     for listener in listeners:
         listener(event)
@@ -280,6 +247,7 @@ async def _with_ticks(
         for tick in ticks:
             tasks.start_soon(repeating, 1.0, tick)
         tasks.start_soon(repeating, PROGRESS_EVERY_S, now_and_then)
+        tasks.start_soon(_import_for_the_end, run)
         if metrics is not None:
             tasks.start_soon(metrics.keep)
         if say_where is not None:
@@ -287,6 +255,13 @@ async def _with_ticks(
         result = await run
         tasks.cancel_scope.cancel()
     return result
+
+
+async def _import_for_the_end(run: JobRun) -> None:
+    """Import what ends a run once it sends: not while it plans, which the first request waits for."""
+    while run.snapshot is None:  # noqa: ASYNC110 - nothing else says when a run begins to send
+        await anyio.sleep(LATE_S)
+    await import_late(_FOR_THE_END)
 
 
 def _stages(run: JobRun, display: Display) -> tuple[Callable[[signal.Signals], None], ...]:
@@ -326,68 +301,3 @@ def _leave(display: Display, number: signal.Signals) -> ExitStatus:
     display.restore()
     end_key_commands()
     return status_after(number)
-
-
-def _say_goodbye(
-    request: RunRequest, tally: Tally, result: Result, elapsed_s: float, results_path: str | None
-) -> None:
-    lines = closing_lines(
-        tally,
-        result.states,
-        stop=result.stop,
-        status=result.status,
-        elapsed_s=elapsed_s,
-        ledger_path=_as_typed(result.ledger, request.named or request.job.manifest),
-        results_path=None
-        if results_path is None
-        else _as_typed(results_path, request.named or request.job.manifest),
-        rerun_command=request.command,
-        dropped=_dropped(request, result),
-        uncompared_count=result.uncompared_count,
-        list_decides=request.connection.profile.list_decides,
-        data_commands=_data_commands(request, tally, result),
-        columns=told_columns(),
-        rows=told_rows(),
-    )
-    for line in styled(lines):
-        tell(line)
-
-
-def _dropped(request: RunRequest, result: Result) -> Dropped:
-    """Return what the ledger has besides the entries of the run."""
-    if not result.dropped_count:
-        return NONE_DROPPED
-    has_files = True
-    with suppress(LedgerUnusable), LedgerReader(result.ledger) as reader:
-        has_files = reader.has_dropped_files()
-    listing = request.listing
-    return Dropped(
-        entry_count=result.dropped_count,
-        has_files=has_files,
-        in_folder=listing is not None,
-        is_selected=listing is not None and listing.tally.unwanted_count > 0,
-    )
-
-
-def _data_commands(request: RunRequest, tally: Tally, result: Result) -> DataCommands:
-    """Return what leads on from invalid data; nothing where there is none."""
-    invalid_count = result.states.get(EntryState.INVALID, 0)
-    if not invalid_count:
-        return DataCommands()
-    # Of several files `validate` names what each of them needs.
-    is_only_one = tally.convertible_count == invalid_count == 1
-    return data_commands(
-        request.validate_command,
-        tally.convertible if is_only_one else None,
-        ledger=result.ledger,
-        schema_file=request.schema_file,
-        is_folder=request.listing is not None,
-    )
-
-
-def _as_typed(path: str, manifest: str) -> str:
-    """Return a path relative to the current folder if it lies there and the manifest was given so, else unchanged."""
-    here = os.getcwd()
-    if os.path.isabs(manifest) or os.path.commonpath([here, os.path.abspath(path)]) != here:
-        return path
-    return os.path.relpath(path)

@@ -18,7 +18,7 @@ from bulk_upload.core.purposes import PURPOSES, Format
 from bulk_upload.core.shapes.json_values import NOT_JSON, require_json
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.convert import STANDARD_INPUT, Sampler
-from bulk_upload.edge.folder import is_folder
+from bulk_upload.edge.folder.place import is_folder
 from bulk_upload.edge.manifest_file import ManifestFile, comes_by_stream, names_files
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.errors import ManifestInvalid, UsageError

@@ -21,15 +21,10 @@ from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
 from bulk_upload.edge.manifest_file import STANDARD_INPUT
-from bulk_upload.edge.objects import ObjectReader, Stores
-from bulk_upload.edge.validation import (
-    SMALL_BYTES_MAX,
-    FileIsPacked,
-    Quarantine,
-    QuarantineFailed,
-    Workers,
-    usable_processors,
-)
+from bulk_upload.edge.objects.reader import ObjectReader
+from bulk_upload.edge.objects.stores import Stores
+from bulk_upload.edge.validation.quarantine import FileIsPacked, Quarantine, QuarantineFailed
+from bulk_upload.edge.validation.workers import SMALL_BYTES_MAX, Workers, usable_processors
 from bulk_upload.engine.objects.validator import ObjectValidator
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator
@@ -50,7 +45,7 @@ if TYPE_CHECKING:
     from bulk_upload.cli.validate_source import Amount, Source
     from bulk_upload.core.model import Entry
     from bulk_upload.core.validation.report import FileReport
-    from bulk_upload.edge.validation import Quarantined
+    from bulk_upload.edge.validation.quarantine import Quarantined
 
 _CONVERTED = "converted.jsonl"
 """Where a conversion of standard input writes, in remedies: it has no name to write beside."""

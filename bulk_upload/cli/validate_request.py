@@ -12,7 +12,7 @@ from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.purposes import known_purposes
-from bulk_upload.edge.folder import is_folder
+from bulk_upload.edge.folder.place import is_folder
 from bulk_upload.job_plan import JobPlanner
 
 if TYPE_CHECKING:

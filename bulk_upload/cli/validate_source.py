@@ -33,7 +33,7 @@ from bulk_upload.edge.manifest_file import (
 )
 from bulk_upload.edge.output import descriptor_of
 from bulk_upload.edge.source_tree import SourceTree
-from bulk_upload.edge.validation import DataStream
+from bulk_upload.edge.validation.stream import DataStream
 from bulk_upload.errors import ManifestInvalid, UsageError
 
 if TYPE_CHECKING:

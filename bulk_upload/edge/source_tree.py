@@ -13,6 +13,7 @@ import stat
 import sys
 from functools import lru_cache
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.manifest.paths import (
@@ -24,10 +25,12 @@ from bulk_upload.core.manifest.paths import (
     unencodable_path,
 )
 from bulk_upload.core.manifest.paths import relative_path as canonical_path
-from bulk_upload.core.manifest.similar_names import FolderNames
 from bulk_upload.core.text.printable import escaped
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
+
+if TYPE_CHECKING:
+    from bulk_upload.core.manifest.similar_names import FolderNames
 
 FOLDERS_REMEMBERED_MAX = 4096
 """How many folders are cached as beneath the root or not."""
@@ -276,6 +279,8 @@ def _names_in(folder: str) -> FolderNames | None:
             names = [one.name for one in islice(entries, NAMES_REMEMBERED_MAX + 1)]
     except OSError:
         return None
+    from bulk_upload.core.manifest.similar_names import FolderNames  # noqa: PLC0415 - only a mistake needs it
+
     return FolderNames(names) if len(names) <= NAMES_REMEMBERED_MAX else None
 
 

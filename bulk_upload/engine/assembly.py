@@ -18,8 +18,6 @@ from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.comparing import Comparer
 from bulk_upload.engine.doubt.reconciler import Reconciler
 from bulk_upload.engine.doubt.resolution import Doubts
-from bulk_upload.engine.fleet.crew import Crew
-from bulk_upload.engine.fleet.fleet_sender import FleetSender
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from bulk_upload.engine.limits.control import RunControl
 from bulk_upload.engine.limits.drain import Drain
@@ -57,9 +55,10 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.engine.fleet.crew import Crew
     from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import PlannedEntries
-    from bulk_upload.engine.validation.file_validator import Validating
+    from bulk_upload.engine.validation.validating import Validating
 
 
 CHECK_WAIT_S_MAX = 60.0
@@ -144,6 +143,9 @@ def assemble(
             sent_checks=gate.sent_checks if validates else None,
         )
     else:
+        from bulk_upload.engine.fleet.crew import Crew  # noqa: PLC0415 - few runs have agents
+        from bulk_upload.engine.fleet.fleet_sender import FleetSender  # noqa: PLC0415
+
         crew = Crew(
             job=fleet.job,
             ttl_s=fleet.ttl_s,

@@ -27,7 +27,6 @@ from bulk_upload.core.run.planned import PlanRow, StepTotal
 from bulk_upload.core.run.sender import BATCH_BYTES_MAX
 from bulk_upload.core.text.printable import human_bytes, printable
 from bulk_upload.core.text.wording import quoted
-from bulk_upload.core.validation.mixup.first_files import mixed_up_error
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import dropped_count
 from bulk_upload.engine.folder.vanished import require_most_files
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.manifest.rules import ManifestRules
     from bulk_upload.core.model import Entry, Fingerprint
     from bulk_upload.edge.ledger import Recalled, Staging
-    from bulk_upload.edge.objects import Lookup
+    from bulk_upload.edge.objects.lookup import Lookup
     from bulk_upload.edge.source_tree import SourceTree
     from bulk_upload.engine.validation.purpose_check import PurposeCheck
 
@@ -170,6 +169,8 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_listing and not self.is_partial and not self.may_lose_files:
             require_most_files(self.staging, self.tree, listed_count=entry_count)
         if self.purpose_check is not None and (stops := self.purpose_check.stops()):
+            from bulk_upload.core.validation.mixup.first_files import mixed_up_error  # noqa: PLC0415 - with the check
+
             raise mixed_up_error(stops)
         return Plan(
             mixups=() if self.purpose_check is None else tuple(map(str, self.purpose_check.mixed_up())),

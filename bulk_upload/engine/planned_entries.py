@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from bulk_upload.edge.ledger.reading.new_entries import new_entries
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.plan import Step
     from bulk_upload.core.run.planned import PlannedEntry
     from bulk_upload.edge.ledger import Staging
+    from bulk_upload.edge.ledger.reading.new_entries import EntryRow
 
 T = TypeVar("T")
 
@@ -24,8 +27,16 @@ class PlannedEntries(Protocol):
     def busy_count(self) -> int:
         """How many calls wait for the disk now."""
 
-    def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[PlannedEntry]]:
-        """Yield the entries planned for one of `steps`, in manifest order, as the ledger knows them now."""
+    def pages(
+        self, steps: tuple[Step, ...], *, only_known: bool = False
+    ) -> AsyncIterator[list[PlannedEntry]]:
+        """Yield the entries planned for one of `steps`, in manifest order, as the ledger knows them now.
+
+        `only_known` leaves out those that the ledger does not have.
+        """
+
+    def new_rows(self) -> AsyncIterator[list[EntryRow]]:
+        """Yield the entries to send that were new when they were planned, in manifest order, as rows for the ledger."""
 
     async def find(self, entry_id: int) -> PlannedEntry | None:
         """Return the entry of a ledger row, None where the manifest no longer has it."""
@@ -42,11 +53,17 @@ class StagedEntries:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-plan")
         self.busy_count = 0
 
-    async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[PlannedEntry]]:
+    async def pages(
+        self, steps: tuple[Step, ...], *, only_known: bool = False
+    ) -> AsyncIterator[list[PlannedEntry]]:
         """Yield the entries planned for one of `steps`, a page at a time."""
-        pages = self._staging.pages(steps)
+        pages = self._staging.pages(steps, only_known=only_known)
         while (page := await self._on_thread(lambda: next(pages, None))) is not None:
             yield page
+
+    def new_rows(self) -> AsyncIterator[list[EntryRow]]:
+        """Yield the entries to send that were new when they were planned, a page at a time."""
+        return self.each(new_entries)
 
     async def find(self, entry_id: int) -> PlannedEntry | None:
         """Return the entry of a ledger row, None where the manifest no longer has it."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import BodyNow, Event
-    from bulk_upload.core.model import Entry
     from bulk_upload.core.report.tally import Tally
     from bulk_upload.core.run.control import ControlAnswer, ControlRequest
     from bulk_upload.core.run.fault_scope import Stop
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.sender import Sender
     from bulk_upload.core.run.settings import RunSettings
     from bulk_upload.edge.ledger import LedgerStore
+    from bulk_upload.edge.ledger.reading.new_entries import EntryRow
     from bulk_upload.engine.after.confirm import ClosingCheck
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.doubt.reconciler import Reconciler
@@ -252,16 +252,18 @@ class Run:
 
         `status` then shows them all, and a run that ends early leaves no changed file looking accepted.
         """
-        async for page in self._entries.pages((Step.SEND,)):
+        async for page in self._entries.pages((Step.SEND,), only_known=True):
             now = self._clock.utc_s()
-            fresh = [one.entry for one in page if one.known is None]
             again = [
                 (one.known.entry_id, one.note)
                 for one in page
                 if one.known is not None and one.known.state is not EntryState.PENDING
             ]
-            if fresh or again:
-                await self._ledger.run(partial(_register_page, fresh=fresh, again=again, utc_s=now))
+            if again:
+                await self._ledger.run(partial(_set_pending, again=again, utc_s=now))
+        async for rows in self._entries.new_rows():
+            now = self._clock.utc_s()
+            await self._ledger.run(partial(_register_rows, rows=rows, utc_s=now))
 
     async def _upload_all(self) -> None:
         doubts, start = await self._ledger.run(
@@ -321,10 +323,11 @@ class Run:
         return RunResult(status=status, states=states, stop=stop, uncompared_count=uncompared_count)
 
 
-def _register_page(
-    store: LedgerStore, *, fresh: list[Entry], again: list[tuple[int, str]], utc_s: float
-) -> None:
-    store.register(fresh, utc_s=utc_s)
+def _register_rows(store: LedgerStore, *, rows: list[EntryRow], utc_s: float) -> None:
+    store.register_rows(rows, utc_s=utc_s)
+
+
+def _set_pending(store: LedgerStore, *, again: list[tuple[int, str]], utc_s: float) -> None:
     for entry_id, reason in again:
         store.settle(entry_id, EntryState.PENDING, reason=reason, utc_s=utc_s)
 

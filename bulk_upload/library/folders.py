@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.text.wording import quoted
-from bulk_upload.edge.folder import is_folder
+from bulk_upload.edge.folder.place import is_folder
 from bulk_upload.errors import UsageError
 from bulk_upload.job_plan import JobInput
 

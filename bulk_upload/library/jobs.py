@@ -14,7 +14,7 @@ from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.objects.options import SourceOptions  # noqa: TC001 - `help` evaluates the annotations
 from bulk_upload.core.run.job import AnyPath, Job
 from bulk_upload.core.text.wording import did_you_mean, quoted
-from bulk_upload.edge.folder import is_folder
+from bulk_upload.edge.folder.place import is_folder
 from bulk_upload.edge.manifest_file import comes_by_stream, names_files
 from bulk_upload.errors import ManifestInvalid, UsageError
 from bulk_upload.job_plan import JobInput, JobPlanner

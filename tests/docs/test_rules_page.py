@@ -11,7 +11,7 @@ from bulk_upload.core.purposes import PURPOSES, unknown_to_us
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.core.validation.rules import RULES
 from bulk_upload.core.validation.schema_file import read_schemas
-from bulk_upload.edge.validation import CheckTask, check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_file
 from tests.docs import rules_page
 
 

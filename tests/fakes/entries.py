@@ -11,12 +11,14 @@ from bulk_upload.core.manifest.sent_name import sent_name
 from bulk_upload.core.model import EntryState, Fingerprint
 from bulk_upload.core.run.plan import KnownEntry, Step, plan_entry
 from bulk_upload.core.run.planned import PlannedEntry, StepTotal
+from bulk_upload.edge.ledger.reading.new_entries import entry_row
 from bulk_upload.engine.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from bulk_upload.core.model import Entry
+    from bulk_upload.edge.ledger.reading.new_entries import EntryRow
     from tests.fakes.files import MemoryFiles
     from tests.fakes.ledger import LedgerFile
 
@@ -73,12 +75,21 @@ class FakeEntries:
         """Return the paths of the entries planned for one of `steps`."""
         return {one.entry.path for one in self.staged if one.step in steps}
 
-    async def pages(self, steps: tuple[Step, ...]) -> AsyncIterator[list[PlannedEntry]]:
+    async def pages(
+        self, steps: tuple[Step, ...], *, only_known: bool = False
+    ) -> AsyncIterator[list[PlannedEntry]]:
         """Yield the entries planned for one of `steps`, a page at a time, as the ledger knows them now."""
-        wanted = [one for one in self.staged if one.step in steps]
+        wanted = [one for one in self.staged if one.step in steps and (self._known(one) or not only_known)]
         for start in range(0, len(wanted), self._page_entries):
             await self._hop()
             yield [self._with_known(one) for one in wanted[start : start + self._page_entries]]
+
+    async def new_rows(self) -> AsyncIterator[list[EntryRow]]:
+        """Yield the entries to send that were new when they were planned, a page at a time."""
+        new = [one.entry for one in self.staged if one.step is Step.SEND and one.known is None]
+        for start in range(0, len(new), self._page_entries):
+            await self._hop()
+            yield [entry_row(one) for one in new[start : start + self._page_entries]]
 
     async def find(self, entry_id: int) -> PlannedEntry | None:
         """Return the entry of a ledger row, None where the manifest no longer has it."""

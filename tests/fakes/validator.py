@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.validation.report import Findings
 from bulk_upload.core.validation.rules import Complaint
 from bulk_upload.edge.files import source_error
-from bulk_upload.edge.validation import BlockCheck
-from bulk_upload.engine.validation.file_validator import Checked, CheckTarget
+from bulk_upload.edge.validation.by_blocks import BlockCheck
+from bulk_upload.engine.validation.validating import Checked, CheckTarget
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.source import ContentCheck, SourceError

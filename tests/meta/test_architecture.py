@@ -62,7 +62,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "sandbox": frozenset({"core", "errors", OUTPUT}),
     "engine": COMMON | {"core", EVERY_EDGE},
     "job_run": COMMON | {"core", EVERY_EDGE, "engine"},
-    "job_plan": COMMON | {"core", EVERY_EDGE, "engine"},
+    "job_plan": COMMON | {"core", EVERY_EDGE, "engine", "job_folder"},
+    "job_folder": COMMON | {"core", EVERY_EDGE, "engine"},
     "job_closing": frozenset({"core", EVERY_EDGE, "engine", "job_plan"}),
     "job_fleet": COMMON | {"core", EVERY_EDGE, "engine"},
     "job_runner": COMMON | {"core", EVERY_EDGE, "engine", "job_closing", "job_fleet", "job_plan", "job_run"},
@@ -76,6 +77,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "cli": COMMON
     | {"core", EVERY_EDGE, "engine", "report", "sandbox"}
     | {
+        "job_folder",
         "job_plan",
         "job_run",
         "job_runner",

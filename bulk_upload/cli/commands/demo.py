@@ -13,7 +13,8 @@ import click
 
 from bulk_upload.cli.commands.ledgers.ledger import show_mapping
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.cli.run_job import RunRequest, run_and_report
+from bulk_upload.cli.run_job import run_and_report
+from bulk_upload.cli.run_request import RunRequest
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AttemptEnded, EntrySettled

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec.structs import replace
@@ -38,6 +39,7 @@ from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DUR
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT
+from bulk_upload.cli.uncollected import uncollected
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.run.retry import RetryPolicy
@@ -45,6 +47,9 @@ from bulk_upload.core.run.settings import ConfirmMode, InDoubtPolicy, RunSetting
 from bulk_upload.edge.descriptors import raise_descriptor_limit
 from bulk_upload.errors import UsageError
 from bulk_upload.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from bulk_upload.cli.output.notify import Target
 
 
 class _Run(JobCommand):
@@ -252,23 +257,25 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
       bulk-upload run manifest.jsonl --base-url http://127.0.0.1:8099
       bulk-upload run --job nightly --log-format json --log-file beside
     """
-    from bulk_upload.cli.folder.ledger_given import refuse_ledger  # noqa: PLC0415 - help must not wait for SQLite
+    with uncollected():
+        from bulk_upload.cli.folder.ledger_given import refuse_ledger  # noqa: PLC0415 - help must not wait for SQLite
 
     refuse_ledger(manifest)
     if dry_run:
         from bulk_upload.cli.commands.plan import plan_and_show  # noqa: PLC0415 - help must not wait for SQLite
 
         return plan_and_show(manifest, options)
-    import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
+    with uncollected():
+        import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
 
-    from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
-    from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
-    from bulk_upload.cli.output.notify import target_of  # noqa: PLC0415
-    from bulk_upload.cli.output.serving import address_of  # noqa: PLC0415
-    from bulk_upload.cli.related_commands import validate_command  # noqa: PLC0415
-    from bulk_upload.cli.run_job import RunRequest, run_and_report  # noqa: PLC0415
-    from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
-    from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
+        from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
+        from bulk_upload.cli.run_job import run_and_report  # noqa: PLC0415
+        from bulk_upload.cli.run_request import RunRequest  # noqa: PLC0415
+        from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
+        from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
+        from bulk_upload.job_runner import SENDS  # noqa: PLC0415
+
+        import_module(SENDS)
 
     if options["as_json"]:
         if options["results"] is not None:
@@ -321,13 +328,13 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         metrics=options["metrics_file"],
         live=not options["no_progress"],
         log=log,
-        notify=target_of(options["notify"]),
+        notify=_target_of(options["notify"]),
         bell=options["bell"],
-        serve=None if options["serve"] is None else address_of(options["serve"]),
+        serve=_address_of(options["serve"]),
         page_controls=options["control"],
         settings_from=current_configuration().path,
         command=shown_command(sys.argv[1:]),
-        validate_command=lambda: validate_command(manifest),
+        validate_command=lambda: _validate_command(manifest),
         schema_file=options["schema"],
     )
     raise_descriptor_limit()
@@ -335,4 +342,28 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     wanted = folder_request_of(manifest, options)
     if wanted is None:
         return anyio.run(run_and_report, request)
+    from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415 - a manifest needs none of it
+
     return upload_folder(request, wanted, yes=yes)
+
+
+def _target_of(value: str | None) -> Target | None:
+    if value is None:
+        return None
+    from bulk_upload.cli.output.notify import target_of  # noqa: PLC0415 - rarely asked for
+
+    return target_of(value)
+
+
+def _address_of(text: str | None) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    from bulk_upload.cli.output.serving import address_of  # noqa: PLC0415 - rarely asked for
+
+    return address_of(text)
+
+
+def _validate_command(manifest: tuple[str, ...]) -> str | None:
+    from bulk_upload.cli.related_commands import validate_command  # noqa: PLC0415 - only invalid data needs it
+
+    return validate_command(manifest)

@@ -33,11 +33,11 @@ from bulk_upload.core.purposes import known_purposes, purpose_remedy, unknown_pu
 from bulk_upload.core.text.shell_words import path_word, shell_word
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.core.validation.mixup.first_files import FirstFiles
-from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.core.validation.rules import PURPOSE_MISMATCH
 from bulk_upload.core.vendor_purposes import purposes_of
-from bulk_upload.edge.folder import FolderPlace, is_folder
+from bulk_upload.edge.folder.place import FolderPlace, is_folder
 from bulk_upload.edge.manifest_file import write_manifest
-from bulk_upload.edge.objects import Stores
+from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.engine.folder.scan import FolderScan
 from bulk_upload.engine.objects.scan import ObjectScan, place_of_prefix, require_given
 from bulk_upload.errors import UsageError

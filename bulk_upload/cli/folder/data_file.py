@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from bulk_upload.core.folder.likeness import TEXT, likeness
 from bulk_upload.core.purposes import suffix_of
-from bulk_upload.edge.folder import head_of
+from bulk_upload.edge.folder.heads import head_of
 from bulk_upload.edge.manifest_file import comes_by_stream, names_files
-from bulk_upload.edge.validation import parquet_columns
+from bulk_upload.edge.validation.tables import parquet_columns
 from bulk_upload.errors import ManifestInvalid, UsageError
 
 if TYPE_CHECKING:

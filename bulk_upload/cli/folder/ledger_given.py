@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.folder.own_files import is_ledger
 from bulk_upload.core.text.shell_words import bare_path_word, path_word
 from bulk_upload.core.text.wording import quoted
-from bulk_upload.edge.folder import first_bytes
+from bulk_upload.edge.folder.first_bytes import first_bytes
 from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.edge.manifest_file import comes_by_stream
 from bulk_upload.errors import LedgerUnusable, ManifestInvalid

@@ -17,7 +17,8 @@ from bulk_upload.report.live.command_progress import CommandProgress
 if TYPE_CHECKING:
     from bulk_upload.core.folder.sightings import FolderRequest
     from bulk_upload.engine.folder.listing import FolderListing
-    from bulk_upload.job_plan import FolderJob, JobPlanner
+    from bulk_upload.job_folder import FolderJob
+    from bulk_upload.job_plan import JobPlanner
 
 
 def listed_with_progress(planner: JobPlanner, folder: FolderJob, *, quiet: bool) -> FolderListing:

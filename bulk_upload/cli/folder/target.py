@@ -13,7 +13,7 @@ from bulk_upload.core.folder.sightings import FolderRequest
 from bulk_upload.core.objects.address import is_prefix
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.wording import quoted
-from bulk_upload.edge.folder import is_folder
+from bulk_upload.edge.folder.place import is_folder
 from bulk_upload.edge.manifest_file import comes_by_stream, names_files
 from bulk_upload.errors import ManifestInvalid, UsageError
 

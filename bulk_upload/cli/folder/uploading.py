@@ -13,7 +13,7 @@ from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_uploa
 from bulk_upload.cli.folder.screen import folder_lines, other_job_lines, to_upload_line
 from bulk_upload.cli.output.questions import ended_by_abort
 from bulk_upload.cli.output.streams import tell
-from bulk_upload.cli.run_job import RunRequest, run_and_report
+from bulk_upload.cli.run_job import run_and_report
 from bulk_upload.core.purposes import known_purposes
 from bulk_upload.core.run.plan import MAY_SEND
 from bulk_upload.errors import LedgerOlder
@@ -21,11 +21,12 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobPlanner
 
 if TYPE_CHECKING:
+    from bulk_upload.cli.run_request import RunRequest
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.folder.sightings import FolderRequest
     from bulk_upload.core.run.settings import ValidateMode
     from bulk_upload.engine.folder.listing import FolderListing
-    from bulk_upload.job_plan import FolderJob
+    from bulk_upload.job_folder import FolderJob
 
 
 def upload_folder(request: RunRequest, wanted: FolderRequest, *, yes: bool) -> int:

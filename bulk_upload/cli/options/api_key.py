@@ -13,7 +13,6 @@ import msgspec
 from click.core import ParameterSource
 
 from bulk_upload.cli.config.file import FILE_NAME, current_configuration
-from bulk_upload.cli.options.key_command import printed_by
 from bulk_upload.cli.options.key_file import bytes_in
 from bulk_upload.cli.output.streams import hide
 from bulk_upload.core.api.profile import FLOW, Profile, variable_for_key
@@ -63,6 +62,8 @@ def api_key_of(options: Mapping[str, Any], profile: Profile) -> str | Callable[[
     if path is not None:
         return lambda: _checked_key(bytes_in(path), f"in {printable(path)}")
     if command is not None:
+        from bulk_upload.cli.options.key_command import printed_by  # noqa: PLC0415 - most keys come from elsewhere
+
         return lambda: _checked_key(printed_by(command), "printed by --api-key-command")
     key = os.environ.get(source.variable, "") if source.variable is not None else ""
     if not key.strip():

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from bulk_upload.cli.options.key_processes import COMMAND_S_MAX, RUNNING, end_key_commands, end_process
 from bulk_upload.core.text.printable import printable
 from bulk_upload.errors import UsageError
 
@@ -19,14 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-COMMAND_S_MAX = 30.0
-"""How long the program may take, a person who types a password for it included."""
-
 _PRINTED_BYTES_MAX = 10_000
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TRY_IT = "try the command in a shell"
-
-_running: set[subprocess.Popen[bytes]] = set()
 
 
 def printed_by(command: str) -> bytes:
@@ -60,12 +56,6 @@ def printed_by(command: str) -> bytes:
     return data
 
 
-def end_key_commands() -> None:
-    """End every command that is still running, with its children: its key is no longer needed."""
-    for process in tuple(_running):
-        _end(process)
-
-
 @contextmanager
 def _started(words: list[str], name: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program in a process group of its own, which is ended if the block raises."""
@@ -78,30 +68,22 @@ def _started(words: list[str], name: str) -> Iterator[subprocess.Popen[bytes]]:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it contains an invalid character"
             raise UsageError(f"cannot run --api-key-command {name}: {reason}", hint=_TRY_IT) from None
-        _running.add(process)
+        RUNNING.add(process)
         try:
             if received:
                 # The signal came before there was a process to end.
-                _end(process)
+                end_process(process)
             with _in_the_foreground(process):
                 yield process
         except BaseException:
-            _end(process)
+            end_process(process)
             raise
         finally:
-            _running.discard(process)
+            RUNNING.discard(process)
             if process.stdout is not None:
                 process.stdout.close()
             if process.poll() is None:
-                _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    # Until it is waited for, its number cannot be another group's.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(1.0)
+                end_process(process)
 
 
 def _read(process: subprocess.Popen[bytes], ends_s: float) -> bytes:
@@ -120,7 +102,7 @@ def _read(process: subprocess.Popen[bytes], ends_s: float) -> bytes:
             if not piece:
                 return bytes(data)
             data += piece
-    _end(process)
+    end_process(process)
     return bytes(data)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulk_upload.cli.options.key_command import COMMAND_S_MAX
+from bulk_upload.cli.options.key_processes import COMMAND_S_MAX
 from bulk_upload.cli.options.units import POSITIVE_DURATION, WORD
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.api.endpoint import endpoint_of

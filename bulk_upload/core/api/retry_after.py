@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -57,6 +56,8 @@ def http_date_s(text: str) -> float | None:
     """
     if not text or not text.isascii():
         return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - what reads a ledger needs none of it
+
     try:
         moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

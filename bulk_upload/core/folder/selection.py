@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
-
 from bulk_upload.core.text.wording import quoted
 from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pathspec import GitIgnoreSpec
 
 
 class Selection:
@@ -63,6 +63,8 @@ class Selection:
 def _spec(option: str, patterns: Sequence[str]) -> GitIgnoreSpec | None:
     if not patterns:
         return None
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - few folders have patterns
+
     for pattern in patterns:
         try:
             made = GitIgnoreSpec.from_lines([pattern])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from fnmatch import translate
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bulk_upload.core.purposes import PURPOSES, purpose_remedy, unknown_purpose
 from bulk_upload.core.text.wording import quoted
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 _ANY_FOLDERS = "**"
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(msgspec.Struct, frozen=True):
     """A pattern for relative paths.
 
     Without `/` it matches the base name, in any folder; with `/` the whole relative path. `*`, `?` and `[...]`
@@ -30,25 +31,16 @@ class Glob:
     """
 
     pattern: str
-    _parts: tuple[Callable[[str], object] | None, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = [part for part in self.pattern.split("/") if part not in ("", ".")]
-        if not parts:
+        if not _names_of(self.pattern):
             hint = "Write a pattern such as *.jsonl or corpus/**"
             raise UsageError(f"{quoted(self.pattern)} is not a pattern", hint=hint)
-        if "/" not in self.pattern:
-            parts.insert(0, _ANY_FOLDERS)
-        elif self.pattern.endswith("/"):
-            parts.append(_ANY_FOLDERS)
-        if parts[-1] == _ANY_FOLDERS:
-            parts.append("*")
-        object.__setattr__(self, "_parts", tuple(map(_part_matcher, parts)))
 
     def matches(self, path: str) -> bool:
         """Whether the pattern matches a relative, normalised path."""
         names = path.split("/")
-        parts = self._parts
+        parts = _parts_of(self.pattern)
         at_name = at_part = 0
         retry: tuple[int, int] | None = None
         while at_name < len(names):
@@ -68,8 +60,7 @@ class Glob:
         return at_part == len(parts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurposeMap:
+class PurposeMap(msgspec.Struct, frozen=True, kw_only=True):
     """Which purpose a file gets: that of the first pattern that matches its path."""
 
     choices: tuple[tuple[Glob, str], ...]
@@ -107,6 +98,22 @@ def _choice(mapping: str, known: tuple[str, ...]) -> tuple[Glob, str]:
     if known and purpose not in known:
         raise UsageError(unknown_purpose(purpose), hint=purpose_remedy(purpose, known))
     return Glob(pattern), purpose
+
+
+def _names_of(pattern: str) -> list[str]:
+    return [part for part in pattern.split("/") if part not in ("", ".")]
+
+
+@lru_cache(maxsize=1024)
+def _parts_of(pattern: str) -> tuple[Callable[[str], object] | None, ...]:
+    parts = _names_of(pattern)
+    if "/" not in pattern:
+        parts.insert(0, _ANY_FOLDERS)
+    elif pattern.endswith("/"):
+        parts.append(_ANY_FOLDERS)
+    if parts[-1] == _ANY_FOLDERS:
+        parts.append("*")
+    return tuple(map(_part_matcher, parts))
 
 
 def _part_matcher(part: str) -> Callable[[str], object] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -96,6 +95,8 @@ class FolderNames:
         return by_form
 
     def _typing_error(self, name: str) -> SimilarName | None:
+        from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
         if (
             not self._comparisons_left
             or len(self._names) > NAMES_COMPARED_MAX

@@ -8,8 +8,7 @@ import msgspec
 
 from bulk_upload.core.finding import Severity
 from bulk_upload.core.text.printable import printable
-from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
-from bulk_upload.core.validation.rules import RULES
+from bulk_upload.core.validation.rules import PURPOSE_MISMATCH, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

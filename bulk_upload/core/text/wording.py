@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import lru_cache
 
 from bulk_upload.core.text.printable import human_seconds
@@ -47,6 +46,8 @@ def did_you_mean(word: str, choices: tuple[str, ...]) -> str:
 @lru_cache(maxsize=256)
 def nearest(word: str, choices: tuple[str, ...]) -> str | None:
     """Return the one of `choices` (lower case) that `word` most probably means."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
     if len(word) > _COMPARED_CHARACTERS_MAX:
         return None
     folded = word.strip().lower().replace("_", "-")

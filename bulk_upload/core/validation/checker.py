@@ -20,10 +20,10 @@ from bulk_upload.core.validation.examples.template_marks import TemplateMarks
 from bulk_upload.core.validation.file_types import HEAD_BYTES, not_json_lines
 from bulk_upload.core.validation.first_lines import BINARY, suspicion
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter
-from bulk_upload.core.validation.mixup.sample import RULE, PurposeSample
+from bulk_upload.core.validation.mixup.sample import PurposeSample
 from bulk_upload.core.validation.opening.hold import Hold, Verdict
 from bulk_upload.core.validation.report import Findings
-from bulk_upload.core.validation.rules import ALL_RULES, Complaint
+from bulk_upload.core.validation.rules import ALL_RULES, PURPOSE_MISMATCH, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ class Checker:
         self._where = where
         self._line_bytes_max = purpose.schema.line_bytes_max
         self._has_schema = purpose.schema.is_known
-        self._sample = None if RULE in choice.ignored else PurposeSample(purpose, known)
+        self._sample = None if PURPOSE_MISMATCH in choice.ignored else PurposeSample(purpose, known)
         self._awaiting: list[tuple[Complaint, int | None, int]] | None = None
         self._purpose_name = purpose.name
         self._splitter = LineSplitter(purpose.schema.line_bytes_max)

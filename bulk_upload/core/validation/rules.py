@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from bulk_upload.core.purposes import Purpose
     from bulk_upload.core.shapes.command import ConvertCommand
 
+PURPOSE_MISMATCH = "purpose-mismatch"
+"""The rule that a file is of its purpose, and not of another one. What comes before validation applies it, too."""
+
 KEPT_PER_RULE_MAX = 50
 """Findings of one rule in one file beyond this many are counted, not kept."""
 

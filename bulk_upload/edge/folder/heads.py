@@ -16,14 +16,12 @@ from bulk_upload.core.folder.own_files import (
 )
 from bulk_upload.core.purposes import LINE_BYTES_MAX
 from bulk_upload.core.validation.file_types import PARQUET_MAGIC
+from bulk_upload.edge.folder.first_bytes import READING, first_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FIRST_BYTES = 64 * 1024
-_DATABASE_BYTES = 100
-_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-"""Without waiting: a pipe that took the place of a file must not keep the scan."""
 
 
 def head_of(path: str, *, columns_of: Callable[[int], tuple[str, ...] | None]) -> FileHead:
@@ -34,7 +32,7 @@ def head_of(path: str, *, columns_of: Callable[[int], tuple[str, ...] | None]) -
     Raises:
         OSError: it cannot be read, or is no longer a regular file.
     """
-    descriptor = os.open(path, _READING)
+    descriptor = os.open(path, READING)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -65,17 +63,3 @@ def own_by_neighbours(path: str) -> str | None:
 
 def _begins_like_a_ledger(path: str) -> bool:
     return is_ledger(first_bytes(path))
-
-
-def first_bytes(path: str) -> bytes:
-    """Return the first bytes of a regular file, by which a ledger is recognised; nothing where they cannot be read."""
-    try:
-        descriptor = os.open(path, _READING)
-    except (OSError, ValueError):
-        return b""
-    try:
-        return os.read(descriptor, _DATABASE_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)

@@ -178,6 +178,8 @@ class Staging:
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, Recalled]:
         """Return what the ledger last recorded of the entries it knows among many, by key."""
+        if self._ledger_path is None:
+            return {}
         marks = ",".join("?" * len(keys))
         rows = self.rows(f"{self._recall} WHERE e.key IN ({marks})", keys)
         return {row[0]: Recalled._make(row[1:]) for row in rows}
@@ -226,10 +228,14 @@ class Staging:
         return earlier
 
     def pages(
-        self, steps: Collection[Step] | None = None, *, after_seq: int = 0
+        self, steps: Collection[Step] | None = None, *, after_seq: int = 0, only_known: bool = False
     ) -> Iterator[list[PlannedEntry]]:
-        """Yield entries in manifest order, a page at a time: all, or those planned for one of `steps`."""
+        """Yield entries in manifest order, a page at a time: all, or those planned for one of `steps`.
+
+        `only_known` leaves out those that the ledger does not have now.
+        """
         wanted = "" if steps is None else f"AND s.step IN ({','.join('?' * len(steps))})"
+        wanted += " AND e.entry_id IS NOT NULL" if only_known else ""
         values = () if steps is None else tuple(step.value for step in steps)
         while True:
             rows = self.rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,6 @@ from bulk_upload.edge.ledger.columns import (
     FINGERPRINT_SQL,
     fingerprint_of,
     from_change_time,
-    from_path,
-    from_text,
     from_version,
     optional_text,
     to_fingerprint,
@@ -23,6 +20,7 @@ from bulk_upload.edge.ledger.columns import (
 from bulk_upload.edge.ledger.decisions import note_decision
 from bulk_upload.edge.ledger.reading import orphans
 from bulk_upload.edge.ledger.reading.in_doubt import attempts_in_doubt
+from bulk_upload.edge.ledger.reading.new_entries import entry_row
 from bulk_upload.edge.ledger.reading.orphans import ALIVE_EVERY_S
 from bulk_upload.edge.ledger.recovery.places import record_place
 
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Entry, Fingerprint, Outcome
     from bulk_upload.core.run.reconcile import Doubt
     from bulk_upload.core.run.records import AttemptEnd, Intent
+    from bulk_upload.edge.ledger.reading.new_entries import EntryRow
     from bulk_upload.edge.ledger.recovery.places import Place
 
 BY_RECONCILIATION = "reconciliation"
@@ -101,22 +100,15 @@ class LedgerStore:
 
     def register(self, entries: Sequence[Entry], *, utc_s: float) -> None:
         """Make new entries known as pending; known ones stay as they are."""
+        self.register_rows([entry_row(entry) for entry in entries], utc_s=utc_s)
+
+    def register_rows(self, rows: Sequence[EntryRow], *, utc_s: float) -> None:
+        """Make new entries known as pending, by their rows; known ones stay as they are."""
         now = utc_text(utc_s)
         self.connection.executemany(
             "INSERT INTO entries (key, path, purpose, remote_name, vector_database_id, fields, state, first_seen_utc)"
             " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT (key) DO NOTHING",
-            [
-                (
-                    entry.key,
-                    from_path(entry.path),
-                    from_text(entry.purpose),
-                    None if entry.remote_name is None else from_path(entry.remote_name),
-                    optional_text(entry.vector_database_id),
-                    json.dumps(dict(entry.fields)),
-                    now,
-                )
-                for entry in entries
-            ],
+            [(*row, now) for row in rows],
         )
 
     def intend(self, intents: Sequence[Intent], *, as_bundle: bool = False) -> list[int]:

@@ -16,10 +16,9 @@ from bulk_upload.core.shapes.command import ConvertCommand  # noqa: TC001 - task
 from bulk_upload.core.validation.checker import Checker
 from bulk_upload.core.validation.file_types import HEAD_BYTES, document_complaint
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES
-from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
 from bulk_upload.core.validation.opening.documents import TAIL_BYTES, content_complaint
 from bulk_upload.core.validation.report import FileReport, Findings
-from bulk_upload.core.validation.rules import ALL_RULES, Complaint, RuleChoice
+from bulk_upload.core.validation.rules import ALL_RULES, PURPOSE_MISMATCH, Complaint, RuleChoice
 from bulk_upload.edge.validation.packed import MAGIC_BYTES, is_packed, unpacked
 from bulk_upload.edge.validation.survey.task import SurveyTask  # noqa: TC001 - as ConvertCommand
 from bulk_upload.edge.validation.tables import check_parquet, parquet_rows

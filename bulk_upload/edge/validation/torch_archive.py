@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.machine.read_errors import is_transient
@@ -21,6 +20,8 @@ def torch_file_complaint(head: bytes, file: IO[bytes]) -> Complaint:
     """Return the finding about a PyTorch file. Raises OSError when the file system fails."""
     if not head.startswith(ZIP_MAGIC):
         return torch_complaint(head)
+    import zipfile  # noqa: PLC0415 - few files are archives
+
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.files import FileReader
-from bulk_upload.edge.objects import ObjectReader
+from bulk_upload.edge.objects.reader import ObjectReader
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.errors import UsageError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.edge.objects import Stores
+    from bulk_upload.edge.objects.stores import Stores
 
 _THREADS = 4
 

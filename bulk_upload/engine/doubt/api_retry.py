@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
-
 from bulk_upload.core.limits.pause import Pause
 from bulk_upload.edge.transport import NoAnswer
+from bulk_upload.engine.sending.late_imports import RETRYING, imported
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from tenacity import RetryCallState
 
     from bulk_upload.core.clock import Clock
 
@@ -59,7 +60,31 @@ class ApiRetry:
         return (error.retry_after_s or 0.0) <= self._wait_s_max
 
     async def answer(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer to a call. Raises the last NoAnswer where none came."""
+        """Return the answer to a call. Raises the last NoAnswer where none came.
+
+        tenacity counts the tries, the first one included.
+        """
+        try:
+            return await self._once(call)
+        except NoAnswer as error:
+            if not self._may_still_come(error):
+                raise
+            failed = error
+        return await self._again(call, failed)
+
+    async def _again(self, call: Callable[[], Awaitable[T]], failed: NoAnswer) -> T:
+        await imported(RETRYING)
+        from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415 - see late_imports
+
+        first: NoAnswer | None = failed
+
+        async def attempt() -> T:
+            nonlocal first
+            if first is not None:
+                error, first = first, None
+                raise error
+            return await self._once(call)
+
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._may_still_come),
             stop=_Patience(self._clock, self._away_s),
@@ -67,7 +92,7 @@ class ApiRetry:
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(self._once, call)
+        return await retrying(attempt)
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
         while (wait_s := self._pause.wait_s(self._clock.monotonic())) > 0:

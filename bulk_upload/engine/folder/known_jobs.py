@@ -9,7 +9,7 @@ import msgspec
 
 from bulk_upload.core.manifest.paths import is_beneath
 from bulk_upload.core.run.job import folder_ledger_paths
-from bulk_upload.edge.folder import FolderPlace
+from bulk_upload.edge.folder.place import FolderPlace
 from bulk_upload.edge.ledger import RecordedPurposes
 from bulk_upload.errors import LedgerUnusable
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.folder.selection import Selection
     from bulk_upload.core.folder.sightings import Sighting
-    from bulk_upload.edge.folder import FolderPlace
+    from bulk_upload.edge.folder.place import FolderPlace
 
 _UNDECIDED = b"["
 """How a line begins that is not an entry yet: the number of its group, and the path."""

@@ -13,8 +13,9 @@ import msgspec
 from bulk_upload.core.folder.likeness import likeness
 from bulk_upload.core.folder.own_files import kind_of_own, kind_of_own_by_name
 from bulk_upload.core.folder.sightings import Chosen, Own, Skipped, Undecided
-from bulk_upload.edge.folder import Found, head_of, own_by_neighbours, walk
-from bulk_upload.edge.validation import parquet_columns
+from bulk_upload.edge.folder.heads import head_of, own_by_neighbours
+from bulk_upload.edge.folder.walk import Found, walk
+from bulk_upload.edge.validation.tables import parquet_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.folder.selection import Selection
     from bulk_upload.core.folder.sightings import GivenPurposes, PassedOver, Recorded, Sighting
     from bulk_upload.core.purposes import Purpose
-    from bulk_upload.edge.folder import FolderPlace
+    from bulk_upload.edge.folder.place import FolderPlace
 
     Recall = Callable[[Mapping[str, Collection[str]]], Mapping[str, list[Recorded]]]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.manifest.rules import ManifestRules
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.edge.objects import Lookup
+    from bulk_upload.edge.objects.lookup import Lookup
     from bulk_upload.edge.source_tree import SourceTree
 
 _MARKS = (b"://", rb":\/\/")
@@ -27,7 +27,8 @@ def look_up(read_lines: Callable[[], Iterable[bytes]], rules: ManifestRules, loo
 
     Raises UsageError: a store cannot be used.
     """
-    if not any(mark in line for line in read_lines() for mark in _MARKS):
+    plain, escaped = _MARKS
+    if not any(plain in line or escaped in line for line in read_lines()):
         return
     lookup.expect(
         one.path

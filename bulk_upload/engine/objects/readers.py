@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.ports import Reader
     from bulk_upload.core.run.source import ContentCheck, LoadedFile, Source
     from bulk_upload.edge.files import FileReader
-    from bulk_upload.edge.objects import ObjectReader
+    from bulk_upload.edge.objects.reader import ObjectReader
 
 
 class Readers:

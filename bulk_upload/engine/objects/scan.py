@@ -9,8 +9,8 @@ import msgspec
 from bulk_upload.core.folder.own_files import kind_of_own_by_name
 from bulk_upload.core.folder.sightings import Chosen, Own, PassedOver, Undecided
 from bulk_upload.core.objects.address import AddressFlaw, read_prefix
-from bulk_upload.edge.folder import FolderPlace
-from bulk_upload.edge.objects import objects_under
+from bulk_upload.edge.folder.place import FolderPlace
+from bulk_upload.edge.objects.listing import objects_under
 from bulk_upload.engine.folder.scan import NO_PATTERN
 from bulk_upload.errors import UsageError
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.folder.selection import Selection
     from bulk_upload.core.folder.sightings import GivenPurposes, Sighting
-    from bulk_upload.edge.objects import ListedObject, Stores
+    from bulk_upload.edge.objects.listing import ListedObject
+    from bulk_upload.edge.objects.stores import Stores
 
 
 class ObjectScan(msgspec.Struct, frozen=True, kw_only=True):

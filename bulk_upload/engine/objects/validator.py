@@ -10,13 +10,13 @@ from bulk_upload.core.objects.address import is_address
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import source_error
 from bulk_upload.engine.validation.beside_files import BesideFiles
-from bulk_upload.engine.validation.file_validator import Checked
+from bulk_upload.engine.validation.validating import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bulk_upload.core.run.ports import Reader
-    from bulk_upload.engine.validation.file_validator import CheckTarget, Validating
+    from bulk_upload.engine.validation.validating import CheckTarget, Validating
 
 
 class ObjectValidator(BesideFiles["Validating"]):

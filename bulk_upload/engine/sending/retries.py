@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
-
 from bulk_upload.core.model import EntryState, InDoubt, NotSent, Unavailable
 from bulk_upload.core.run.records import altered_in, reason_in
 from bulk_upload.core.run.retry import Leave, Reconcile, RetryDecision, Settle, TryAgain
 from bulk_upload.core.run.source import outcome_of
 from bulk_upload.engine.doubt.resolution import ABSENT, Adopted, Refuted, StillInDoubt
+from bulk_upload.engine.sending.late_imports import RETRYING, imported
 from bulk_upload.engine.upload import FileChanged, NotBegun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tenacity import RetryCallState
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.model import Outcome
@@ -74,6 +75,9 @@ class Retries:
         if not _goes_on(result):
             return result
         await self._park(_delay_s(result))
+        await imported(RETRYING)
+        from tenacity import AsyncRetrying, retry_if_result  # noqa: PLC0415 - see late_imports
+
         retrying = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_policy_wait_s, sleep=self._park)
         return await retrying(self._attempt, upload)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from bulk_upload.core.run.source import ContentCheck
-    from bulk_upload.edge.validation import BlockCheck
-    from bulk_upload.engine.validation.file_validator import CheckTarget, Validating
+    from bulk_upload.edge.validation.by_blocks import BlockCheck
+    from bulk_upload.engine.validation.validating import CheckTarget, Validating
 
 Files = TypeVar("Files", bound="Validating")
 

@@ -3,72 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from bulk_upload.core.purposes import PURPOSES, Purpose, unknown_to_us
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.rules import ALL_RULES, RuleChoice
 from bulk_upload.edge.files import fingerprint_of, source_error
-from bulk_upload.edge.validation import (
-    BlockCheck,
-    CheckRequest,
-    CheckTask,
-    FileMoved,
-    Looked,
-    WorkerLost,
-    Workers,
-    check_content,
-)
+from bulk_upload.edge.validation.by_blocks import BlockCheck
+from bulk_upload.edge.validation.reading import CheckTask, check_content
+from bulk_upload.edge.validation.workers import CheckRequest, FileMoved, Looked, WorkerLost, Workers
+from bulk_upload.engine.validation.validating import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.source import ContentCheck
     from bulk_upload.core.shapes.command import ConvertCommand
-    from bulk_upload.core.validation.report import FileReport
     from bulk_upload.edge.source_tree import SourceTree
     from bulk_upload.edge.validation.survey.task import SurveyTask
+    from bulk_upload.engine.validation.validating import CheckTarget
 
 TRIES_MAX = 3
 """How often a file is checked in all that changes meanwhile, or whose process is lost."""
-
-
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in one version of a file."""
-
-    report: FileReport
-    fingerprint: Fingerprint
-
-
-class CheckTarget(NamedTuple):
-    """A file to check, and for which purpose."""
-
-    path: str
-    purpose: str
-
-
-class Validating(Protocol):
-    """What a run needs of whatever checks files."""
-
-    def rules(self, purpose: str) -> str:
-        """Return the version of the rules for a purpose."""
-
-    def checks_when_read(self, target: CheckTarget, byte_count: int) -> bool:
-        """Whether a look at the content will do for a small file, when somebody reads it to send it."""
-
-    def content_check(self, target: CheckTarget) -> ContentCheck:
-        """Return what checks the content of such a file."""
-
-    def block_check(self, target: CheckTarget) -> BlockCheck:
-        """Return what checks such a content as it passes by."""
-
-    async def check_all(
-        self, targets: Sequence[CheckTarget], *, are_small: bool
-    ) -> list[Checked | SourceError]:
-        """Check files; one that cannot be read has its error in its place."""
 
 
 class FileValidator:

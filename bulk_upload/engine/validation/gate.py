@@ -23,7 +23,7 @@ from bulk_upload.core.validation.result import validation_result
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.edge.ledger import ResultKey, keep_result, recall_results, settle_invalid
 from bulk_upload.engine.upload import DRAINED
-from bulk_upload.engine.validation.file_validator import CheckTarget
+from bulk_upload.engine.validation.validating import CheckTarget
 from bulk_upload.engine.validation.while_sent import SentChecks, data_findings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.limits.stop_rules import StopRules
     from bulk_upload.engine.settling import Settler
     from bulk_upload.engine.upload import Upload
-    from bulk_upload.engine.validation.file_validator import Checked, Validating
+    from bulk_upload.engine.validation.validating import Checked, Validating
 
 AHEAD_ENTRIES_MAX = 4096
 """How many entries may be checked, or wait for their upload, at once: a few megabytes of memory."""

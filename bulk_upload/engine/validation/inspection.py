@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.report import unreadable
-from bulk_upload.engine.validation.file_validator import CheckTarget
+from bulk_upload.engine.validation.validating import CheckTarget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from bulk_upload.core.model import Entry
     from bulk_upload.core.validation.report import FileReport
-    from bulk_upload.engine.validation.file_validator import Validating
+    from bulk_upload.engine.validation.validating import Validating
 
 AHEAD_PER_JOB = 8
 """How many checked files may wait for their turn to be reported, for each that is being checked: enough behind one large file."""

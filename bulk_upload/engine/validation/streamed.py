@@ -9,15 +9,16 @@ import anyio
 
 from bulk_upload.edge.files import fingerprint_of, source_error
 from bulk_upload.engine.validation.beside_files import BesideFiles
-from bulk_upload.engine.validation.file_validator import Checked
+from bulk_upload.engine.validation.validating import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bulk_upload.core.run.source import SourceError
     from bulk_upload.core.validation.report import FileReport
-    from bulk_upload.edge.validation import DataStream
-    from bulk_upload.engine.validation.file_validator import CheckTarget, FileValidator
+    from bulk_upload.edge.validation.stream import DataStream
+    from bulk_upload.engine.validation.file_validator import FileValidator
+    from bulk_upload.engine.validation.validating import CheckTarget
 
 
 class StreamValidator(BesideFiles["FileValidator"]):

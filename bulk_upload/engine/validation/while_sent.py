@@ -15,7 +15,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.admission import admission_of
 from bulk_upload.core.validation.result import validation_result
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.engine.validation.file_validator import CheckTarget
+from bulk_upload.engine.validation.validating import CheckTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.source import FileStream
     from bulk_upload.core.validation.report import FileReport
     from bulk_upload.core.validation.result import ValidationResult
-    from bulk_upload.edge.validation import BlockCheck
-    from bulk_upload.engine.validation.file_validator import Validating
+    from bulk_upload.edge.validation.by_blocks import BlockCheck
+    from bulk_upload.engine.validation.validating import Validating
 
 _T = TypeVar("_T")
 

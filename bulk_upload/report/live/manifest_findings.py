@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.text.printable import printable
-from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.core.validation.rules import PURPOSE_MISMATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ from bulk_upload.core.limits.controller import chance_words
 from bulk_upload.core.model import AlteredField, EntryState
 from bulk_upload.core.report.tally import EXAMPLES_MAX
 from bulk_upload.core.text.printable import COLUMNS_MAX, human_bytes, human_seconds, printable
-from bulk_upload.core.validation.mixup.sample import RULE as PURPOSE_MISMATCH
+from bulk_upload.core.validation.rules import PURPOSE_MISMATCH
 from bulk_upload.report.agents import summary_lines
 from bulk_upload.report.live.verdict import (
     NO_DATA_COMMANDS,

@@ -17,7 +17,7 @@ from bulk_upload.core.manifest.reader import read_manifest
 from bulk_upload.core.manifest.rules import ManifestRules
 from bulk_upload.core.model import Entry
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.edge.folder import Found, walk
+from bulk_upload.edge.folder.walk import Found, walk
 from bulk_upload.errors import UsageError
 from tests.cli.stage import run_here
 from tests.core.folder.test_likeness import EXAMPLES, lines

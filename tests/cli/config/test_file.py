@@ -13,7 +13,7 @@ from bulk_upload import FLOW, Job, RunSettings
 from bulk_upload.cli.config.file import Configuration
 from bulk_upload.cli.main import bulk_upload
 from bulk_upload.cli.options.sections import JOB_SECTIONS, SERVER_SECTIONS
-from bulk_upload.cli.run_job import RunRequest
+from bulk_upload.cli.run_request import RunRequest
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.network import Network
 from bulk_upload.exit_status import ExitStatus

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.cli.options import key_command
+from bulk_upload.cli.options import key_command, key_processes
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.sandbox import SandboxConfig, sandbox_in_thread
 from tests.cli.commands.test_demo import Terminal
@@ -69,7 +69,7 @@ def test_a_command_that_does_not_end(desk: Path, witness: Witness, monkeypatch: 
 def test_the_limit_is_in_the_help() -> None:
     """A person finds out how long a command may take."""
     help_text = " ".join(run_process("run", "--help", COLUMNS="100").stdout.decode().split())
-    assert f"within {key_command.COMMAND_S_MAX:g} s" in help_text
+    assert f"within {key_processes.COMMAND_S_MAX:g} s" in help_text
 
 
 def test_a_command_that_prints_without_end(desk: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_command_that_reads_the_key_again_ends_with_the_run(desk: Path, witnes
             while b"SIGTERM" not in process.stderr.readline():
                 pass
         # Well before the command's own time is over.
-        assert process.wait(key_command.COMMAND_S_MAX / 2) == ExitStatus.TERMINATED
+        assert process.wait(key_processes.COMMAND_S_MAX / 2) == ExitStatus.TERMINATED
         process.stderr.close()
     while witness.read():
         pass

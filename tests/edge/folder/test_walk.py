@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.folder.selection import Selection
 from bulk_upload.core.folder.sightings import PassedOver, Skipped
-from bulk_upload.edge.folder import FolderPlace, Found, place_of, walk
+from bulk_upload.edge.folder.place import FolderPlace, place_of
+from bulk_upload.edge.folder.walk import Found, walk
 from bulk_upload.errors import UsageError
 
 ALL = Selection()

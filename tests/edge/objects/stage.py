@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.objects.options import SourceOptions
-from bulk_upload.edge.objects import Stores
+from bulk_upload.edge.objects.stores import Stores
 
 if TYPE_CHECKING:
     from bulk_upload.sandbox.objects import ObjectStore

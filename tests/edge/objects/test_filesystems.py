@@ -21,10 +21,13 @@ from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.objects.address import read_address, read_prefix
 from bulk_upload.core.objects.options import SourceOptions
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError
-from bulk_upload.edge.objects import Lookup, ObjectReader, Stores, objects_under
 from bulk_upload.edge.objects.filesystems.answer import read_block
 from bulk_upload.edge.objects.filesystems.identity import version_in
 from bulk_upload.edge.objects.filesystems.making import settings_of
+from bulk_upload.edge.objects.listing import objects_under
+from bulk_upload.edge.objects.lookup import Lookup
+from bulk_upload.edge.objects.reader import ObjectReader
+from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.errors import UsageError
 from tests.edge.objects.stage import WAIT_S
 

@@ -17,7 +17,10 @@ from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.objects.address import read_prefix
 from bulk_upload.core.objects.options import SourceOptions
 from bulk_upload.core.run.source import LoadedFile, SourceError
-from bulk_upload.edge.objects import Lookup, ObjectReader, Stores, objects_under
+from bulk_upload.edge.objects.listing import objects_under
+from bulk_upload.edge.objects.lookup import Lookup
+from bulk_upload.edge.objects.reader import ObjectReader
+from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.errors import UsageError
 from bulk_upload.sandbox.objects import (
     Bucket,

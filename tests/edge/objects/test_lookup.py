@@ -10,7 +10,7 @@ import pytest
 
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.model import Fingerprint
-from bulk_upload.edge.objects import Lookup
+from bulk_upload.edge.objects.lookup import Lookup
 from bulk_upload.sandbox.objects import (
     Bucket,
     MemoryBucket,

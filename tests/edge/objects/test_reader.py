@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError, SourceGrew
-from bulk_upload.edge.objects import ObjectReader
-from bulk_upload.edge.objects.reader import SMALL_OBJECT_BYTES_MAX
+from bulk_upload.edge.objects.reader import SMALL_OBJECT_BYTES_MAX, ObjectReader
 from bulk_upload.sandbox.objects import (
     MadeLines,
     MemoryBucket,

@@ -12,7 +12,7 @@ import pytest
 
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.core.validation.rules import RuleChoice
-from bulk_upload.edge.validation import CheckTask, check_content, check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
 from tests.core.data_samples import CHAT, good
 
 zstandard = pytest.importorskip("zstandard")

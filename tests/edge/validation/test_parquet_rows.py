@@ -14,7 +14,7 @@ from bulk_upload.core.purposes import PURPOSES, Purpose
 from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.validation.line_schema import LineRules
 from bulk_upload.core.validation.report import FileReport
-from bulk_upload.edge.validation import CheckTask, check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_file
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -11,7 +11,8 @@ import pytest
 
 from bulk_upload.core.purposes import PURPOSES, Purpose, Schema
 from bulk_upload.core.validation.quarantine import place_of
-from bulk_upload.edge.validation import CheckTask, Quarantine, Quarantined, QuarantineFailed, check_file
+from bulk_upload.edge.validation.quarantine import Quarantine, Quarantined, QuarantineFailed
+from bulk_upload.edge.validation.reading import CheckTask, check_file
 
 PRETRAIN = list(PURPOSES.values())[3]
 GOOD = [b'{"text": "%d"}\n' % number for number in range(6)]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bulk_upload.core.purposes import PURPOSES, Format, Purpose
 from bulk_upload.core.validation.report import FileReport
-from bulk_upload.edge.validation import CheckTask, check_content, check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_content, check_file
 
 CHAT, *_, PRETRAIN, ALIGNMENT = PURPOSES.values()
 KNOWN = tuple(PURPOSES.values())

@@ -15,9 +15,10 @@ import pytest
 
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.validation.report import FileReport
-from bulk_upload.edge.validation import CheckTask, FileMoved, WorkerLost, Workers, check_file
 from bulk_upload.edge.validation.protocol import Unreadable
+from bulk_upload.edge.validation.reading import CheckTask, check_file
 from bulk_upload.edge.validation.surroundings import surroundings
+from bulk_upload.edge.validation.workers import FileMoved, WorkerLost, Workers
 from tests.waiting import until, until_in_thread
 
 CHAT, *_, PRETRAIN, _ALIGNMENT = PURPOSES.values()
@@ -195,7 +196,8 @@ def test_processes_end_with_the_one_that_asks(tmp_path: Path) -> None:
 import asyncio, os, sys
 sys.path[:] = {sys.path!r}
 from bulk_upload.core.purposes import PURPOSES
-from bulk_upload.edge.validation import CheckTask, Workers
+from bulk_upload.edge.validation.reading import CheckTask
+from bulk_upload.edge.validation.workers import Workers
 purpose = PURPOSES[{PRETRAIN.name!r}]
 async def main():
     workers = Workers(1)

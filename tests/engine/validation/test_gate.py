@@ -19,7 +19,7 @@ from bulk_upload.core.run.source import ContentCheck, SourceError
 from bulk_upload.core.validation.admission import GROUP_ENTRIES_MAX
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.engine.validation import gate
-from bulk_upload.engine.validation.file_validator import Checked, CheckTarget
+from bulk_upload.engine.validation.validating import Checked, CheckTarget
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.validator import BAD, ODD, FakeValidator
 from tests.fakes.world import LARGE_BYTES, Scene, World

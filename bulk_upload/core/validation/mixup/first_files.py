@@ -8,7 +8,7 @@ import msgspec
 
 from bulk_upload.core.finding import Finding
 from bulk_upload.core.text.wording import quoted
-from bulk_upload.core.validation.mixup.sample import RULE
+from bulk_upload.core.validation.rules import PURPOSE_MISMATCH
 from bulk_upload.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ class MixedUp(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         found = self.findings[0].found
         if self.file_count == 1:
-            return f"the {self.purpose} file is of another purpose ({RULE}): {found}"
+            return f"the {self.purpose} file is of another purpose ({PURPOSE_MISMATCH}): {found}"
         are = "is" if len(self.findings) == 1 else "are"
         count = f"{len(self.findings):,} of the first {self.file_count:,} {self.purpose} files"
-        return f"{count} {are} of another purpose ({RULE}), first {found}"
+        return f"{count} {are} of another purpose ({PURPOSE_MISMATCH}), first {found}"
 
 
 class FirstFiles:
@@ -60,7 +60,7 @@ class FirstFiles:
         if complaint is not None:
             self._findings.setdefault(purpose, []).append(
                 Finding(
-                    rule=RULE,
+                    rule=PURPOSE_MISMATCH,
                     where=where,
                     line_no=line_no,
                     place=None if line_no is None else "purpose",

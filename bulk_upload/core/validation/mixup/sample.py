@@ -9,14 +9,12 @@ from bulk_upload.core.purposes import Format, shapes_of
 from bulk_upload.core.text.text_bytes import BOM
 from bulk_upload.core.validation.foreign import foreign_schema, likely_purpose, names_listed
 from bulk_upload.core.validation.json_text import parse_line
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import PURPOSE_MISMATCH, Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bulk_upload.core.purposes import Purpose
-
-RULE = "purpose-mismatch"
 
 SAMPLE_LINES = 20
 """A file is of another purpose if over half of its first lines are, up to this many that are not blank."""
@@ -118,7 +116,7 @@ def mismatch_of_columns(
 
 def _mismatch(purpose: Purpose, why: str) -> Complaint:
     return Complaint(
-        RULE,
+        PURPOSE_MISMATCH,
         f"this is {purpose.name} data: {why}",
         remedy=f"Set the purpose {purpose.name}, or name the file that was meant",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from bulk_upload.core.purposes import PURPOSES
 from bulk_upload.core.validation.report import FileReport
 from bulk_upload.core.validation.rules import ALL_RULES, RuleChoice
-from bulk_upload.edge.validation import CheckTask, check_file
+from bulk_upload.edge.validation.reading import CheckTask, check_file
 from bulk_upload.edge.validation.survey.task import SurveyTask
 
 
