@@ -74,7 +74,8 @@ class BundleAttempts:
     async def make(self, uploads: Sequence[Upload]) -> MadeBundle | NotBegun:
         """Make one attempt for each upload, all in one request; their files are prepared and read whole.
 
-        Returns as soon as there is an answer: the slot is free then. `recorded` must follow for what was made. Raises
+        Returns as soon as there is an answer: the slot is free then. It does not begin where the run drains, or where the
+        agent that holds the files is lost. `recorded` must follow for what was made. Raises
         LedgerUnusable.
         """
         ticket: Ticket | None = None
@@ -83,7 +84,8 @@ class BundleAttempts:
             # Before the slot is taken: it would be held while the disk is waited for.
             bundle_id = await self._intend(uploads)
             ticket = await self._slots.acquire(ahead=uploads[0].attempt_no > 0)
-            if ticket is not None and await self._attempts.may_begin(ticket):
+            if ticket is not None and await self._attempts.may_begin(ticket) and self._are_held(uploads):
+                # Nothing is awaited from here to the request: its sender still has the files then.
                 begun = [self._attempts.begin(one, bundle_id=bundle_id) for one in uploads]
         finally:
             if not begun:
@@ -103,6 +105,10 @@ class BundleAttempts:
             self._attempts.learned(one, outcome) for one, outcome in zip(made.attempts, outcomes, strict=True)
         ]
 
+    def _are_held(self, uploads: Sequence[Upload]) -> bool:
+        """Whether one sender has all files: an agent may be lost."""
+        return all(self._sender.holds(_prepared(one).number) for one in uploads)
+
     async def _intend(self, uploads: Sequence[Upload]) -> int:
         """Record that attempts are about to be made in one request; return what joins them."""
         now, offset_s = self._clock.utc_s(), self._clock_watch.offset_s()
@@ -115,6 +121,7 @@ class BundleAttempts:
                 at_utc_s=now,
                 sha256=_prepared(one).sha256,
                 clock_offset_s=offset_s,
+                agent=_prepared(one).agent,
             )
             for one in uploads
         ]
