@@ -14,7 +14,6 @@ from weakref import WeakSet
 
 from bulk_upload.core.api.secret import key_and_source
 from bulk_upload.core.events import Noticed
-from bulk_upload.core.fleet.usable import usable_fleet
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.plan import Step
@@ -98,7 +97,7 @@ class JobRunner:
         self._planner = JobPlanner(connection, settings=self._settings, purposes=self._purposes)
         self._on_event = on_event
         self._clock = clock or SystemClock()
-        self._fleet = usable_fleet(fleet, self._settings)
+        self._fleet = fleet
         self._runs: WeakSet[JobRun] = WeakSet()
         self._given_up: WeakSet[Future[Any]] = WeakSet()
 

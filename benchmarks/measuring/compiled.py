@@ -17,15 +17,17 @@ class NoCompiler(Absent):
     """This machine has no C compiler."""
 
 
-def compiled(source: str) -> str:
-    """Return the path of the program built from a C file. Raises NoCompiler, CalledProcessError."""
+def compiled(source: str, *libraries: str) -> str:
+    """Return the path of the program built from a C file and some libraries. Raises NoCompiler, CalledProcessError."""
     with open(source, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()[:12]
     name = os.path.basename(source).removesuffix(".c")
     program = os.path.join(cache_folder(), f"{name}-{digest}")
     if not os.path.exists(program):
         partial = f"{program}.{os.getpid()}"
-        subprocess.run([_compiler(), *_FLAGS, "-o", partial, source], check=True)
+        subprocess.run(
+            [_compiler(), *_FLAGS, "-o", partial, source, *(f"-l{one}" for one in libraries)], check=True
+        )
         os.replace(partial, program)
     return program
 

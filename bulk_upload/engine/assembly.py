@@ -165,6 +165,7 @@ def assemble(
             on_handed=slots.handed,
             on_held=limits.on_bytes_held,
             on_checked=gate.sent_checks.note,
+            keeps_together=settings.bundle is not None,
         )
     clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(

@@ -166,7 +166,7 @@ def test_dask_by_command(stage: Stage, sandbox: Sandbox) -> None:
     )
     try:
         assert stage.run(start) == 0, stage.said
-        _, state, _ = follow(stage, "how-to/dask.md")
+        state, _ = follow(stage, "how-to/dask.md")
     finally:
         stage.run("kill -9 $(cat scheduler.pid worker.pid)")
     assert "Agents of the last run" in state

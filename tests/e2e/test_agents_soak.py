@@ -1,6 +1,6 @@
 """Agents that are killed, stopped, cut off and join late, again and again, at a server that loses answers.
 
-By hand, about ten minutes: pytest -n 0 -s -m soak tests/e2e/test_agents_soak.py
+By hand, about twenty minutes: pytest -n 0 -s -m soak tests/e2e/test_agents_soak.py
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ async def address(run: Process) -> str:
     return next(word for word in run.stderr.split() if word.startswith("ws://"))
 
 
-async def test_blows_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--bundle", "8")], ids=["one by one", "in bundles"])
+async def test_blows_at_random_lose_and_double_nothing(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Sixty kills, stops, cuts and departures over three agents, answers lost on top: nothing lost, nothing doubled."""
     chance = random.Random(20261130)
     done: Counter[str] = Counter()
@@ -118,7 +119,7 @@ async def test_blows_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
         with staged(folder, f"{FAULTS},seed={job}") as stage:
             stage.use(tree)
             async with AsyncExitStack() as stack:
-                run = started(stage)
+                run = started(stage, *options)
                 crew = Crew(stage, await address(run), stack, chance)
                 for _ in range(AGENTS):
                     await crew.join()
@@ -132,7 +133,7 @@ async def test_blows_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
             done += crew.done
             stage.use_faults("")
             if ended.code:
-                stage.run("--processes", "2", *OPTIONS, expect=0, timeout_s=300)
+                stage.run("--processes", "2", *OPTIONS, *options, expect=0, timeout_s=300)
             lost = ended.stderr.count("lost")
             print(
                 f"job {job}: {dict(crew.done)}, {lost} lost, peak {stage.sandbox.peak_in_flight} of {LIMIT}"
@@ -144,20 +145,31 @@ async def test_blows_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
     print(dict(done))
 
 
+@pytest.mark.parametrize("bundle", [None, "6"], ids=["one by one", "in a bundle"])
 @pytest.mark.parametrize("rule", [True, False], ids=["by the rule", "without the rule"])
 async def test_a_coordinator_that_is_started_again_waits_for_the_agents_of_the_dead_one(
-    tmp_path: Path, rule: bool
+    tmp_path: Path, rule: bool, bundle: str | None
 ) -> None:
     """Absence counts from the last sign of life plus the agents' time. Without that, uploads that go on are doubled."""
-    tree = plain_tree(tmp_path / "tree", count=6, size=3 * MIB)
+    tree = plain_tree(tmp_path / "tree", count=6, size=3 * MIB if bundle is None else 250_000)
+    bandwidth, in_flight = ("2MB/s", 6) if bundle is None else ("150KB/s", 1)
     with staged(tmp_path) as stage:
         stage.use(tree)
-        options = ("--agent-ttl", "12s", "--settle", "1s", "--concurrency", "6", "--no-progress")
+        options: tuple[str, ...] = (
+            "--agent-ttl",
+            "12s",
+            "--settle",
+            "1s",
+            "--concurrency",
+            "6",
+            "--no-progress",
+        )
+        options += () if bundle is None else ("--bundle", bundle)
         run = stage.start_run(
-            "--listen", "127.0.0.1:0", "--token-file", "token", *options, "--bandwidth", "2MB/s"
+            "--listen", "127.0.0.1:0", "--token-file", "token", *options, "--bandwidth", bandwidth
         )
         stage.start("agent", await address(run), "--token-file", "token")
-        await until(lambda: stage.sandbox.in_flight == 6)
+        await until(lambda: stage.sandbox.in_flight == in_flight)
         run.kill()
         if not rule:
             with sqlite3.connect(stage.ledger) as ledger:

@@ -108,7 +108,7 @@ def fleet_of(options: dict[str, Any], settings: RunSettings) -> FleetSettings | 
             if options[name] is not None:
                 flag = "--" + name.replace("_", "-")
                 raise UsageError(f"{flag} is of no use without --listen", hint="add --listen HOST:PORT")
-        if processes == 1 or (processes == AUTO and settings.bundle is not None):
+        if processes == 1:
             return None
     elif options["token_file"] is None:
         raise UsageError(

@@ -30,10 +30,12 @@ def require_bundles(profile: Profile, files_max: int | None) -> None:
 
 
 class Member(NamedTuple):
-    """What decides which bundle a file may be in. `twin_name` is its sent name as twins share it."""
+    """What decides which bundle a file may be in. `twin_name` is its sent name as twins share it; `agent` holds the file, None
+    for this process."""
 
     purpose: str
     twin_name: str
+    agent: str | None = None
 
 
 def may_join(entry: Entry) -> bool:
@@ -44,15 +46,15 @@ def may_join(entry: Entry) -> bool:
 def bundles_of(members: Sequence[Member], files_max: int) -> list[list[int]]:
     """Return the numbers of the members that go together, each in one bundle, in order of their first members.
 
-    All of a bundle have one purpose, and no two of them names that a server may make one name of. One that is left
-    alone is a bundle of one.
+    All of a bundle have one purpose and are held by one sender, and no two of them have names that a server may make one
+    name of. One that is left alone is a bundle of one.
     """
     bundles: list[list[int]] = []
     names: list[set[str]] = []
-    of_purpose: dict[str, list[int]] = {}
+    of_kind: dict[tuple[str, str | None], list[int]] = {}
     for number, member in enumerate(members):
         name = member.twin_name
-        candidates = of_purpose.setdefault(member.purpose, [])
+        candidates = of_kind.setdefault((member.purpose, member.agent), [])
         place = next(
             (one for one in candidates if len(bundles[one]) < files_max and name not in names[one]), None
         )

@@ -85,6 +85,30 @@ class Ended(_Message, frozen=True, kw_only=True):
     report: bytes | None = None
 
 
+class EndedBundle(_Message, frozen=True, kw_only=True):
+    """How one dispatch of a bundle ended: a packed outcome for each of its `attempts`, and one of the `whole`.
+
+    `strays` is packed; `lesson` and `is_by_file` are as in `BundleAnswer`. `complete` and `handed_bytes` are of the whole
+    form, the totals as in `Ended`.
+    """
+
+    attempts: tuple[int, ...]
+    outcomes: tuple[tuple[str, bytes], ...]
+    whole: tuple[str, bytes]
+    lesson: str
+    is_by_file: bool
+    strays: bytes
+    complete: bool
+    handed_bytes: int
+    wire_bytes: int
+    handed_bytes_total: int
+
+    @property
+    def attempt(self) -> int:
+        """The first attempt, which stands for the dispatch."""
+        return self.attempts[0]
+
+
 class BodyState(_Message, frozen=True, kw_only=True):
     """One request in flight, as in `BodyNow`."""
 
@@ -110,7 +134,7 @@ class Leaving(_Message, frozen=True, kw_only=True):
     reason: str
 
 
-FromAgent = Prepared | Hashed | Ended | Moved | Leaving
+FromAgent = Prepared | Hashed | Ended | EndedBundle | Moved | Leaving
 
 
 class WantedFile(_Message, frozen=True, kw_only=True):
@@ -156,6 +180,28 @@ class Send(_Message, frozen=True, kw_only=True):
     ask_first: bool = False
 
 
+class BundleFile(_Message, frozen=True, kw_only=True):
+    """One file of a bundle, as in `Send`."""
+
+    attempt: int
+    handle: int
+    sent_name: bytes
+
+
+class SendBundle(_Message, frozen=True, kw_only=True):
+    """One dispatch of several files that the agent holds: one request, and an intent for each. Its first attempt stands for
+    all of them."""
+
+    files: tuple[BundleFile, ...]
+    purpose: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def attempt(self) -> int:
+        """The first attempt."""
+        return self.files[0].attempt
+
+
 class Cancel(_Message, frozen=True, kw_only=True):
     """Abort one dispatch; `Ended` says what is known of it."""
 
@@ -180,7 +226,7 @@ class Dismiss(_Message, frozen=True, kw_only=True):
     reason: str
 
 
-ToAgent = Prepare | Drop | Hash | Send | Cancel | Pace | EndAll | Dismiss
+ToAgent = Prepare | Drop | Hash | Send | SendBundle | Cancel | Pace | EndAll | Dismiss
 
 
 class FirstFile(_Message, frozen=True, kw_only=True):
@@ -235,7 +281,7 @@ class Hello(_Message, frozen=True, kw_only=True):
     resume: str | None = None
     seen: int = 0
     former: str | None = None
-    late: tuple[Ended, ...] = ()
+    late: tuple[Ended | EndedBundle, ...] = ()
 
 
 class Welcome(_Message, frozen=True, kw_only=True):

@@ -1,4 +1,8 @@
-"""Decides how many processes a run on one machine is worth. Pure."""
+"""Decides how many processes a run on one machine is worth. Pure.
+
+`python benchmarks/processes.py` measures a machine, and its last lines are the constants below as that machine has them,
+ready to replace these: they are estimates until then.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,15 @@ PROCESSES_MAX = 4
 """An estimate: beyond it processes share the coordinator, the disk and the network card, and `--processes N` says more."""
 
 PROCESS_BYTES = 160 * 1024 * 1024
-"""An estimate of one agent's memory: 60 MiB of interpreter and libraries, and the blocks of what it has in flight."""
+"""An estimate of one agent's memory: 60 MiB of interpreter and libraries, and the blocks of what it has in flight. The
+benchmark prints the highest peak of its agents."""
 
 PAYS_FROM_BYTES = 2 * 1024**3
-"""One process hashes and encrypts about 1 GB/s, and an agent takes up to a second to start: less data is sent as soon by one
-process."""
+"""An estimate: one process hashes and encrypts about 1 GB/s, and an agent takes up to a second to start: less data is sent
+as soon by one process. The benchmark divides what two processes start later by what they save a byte of 2 x 1 GiB."""
 
 CAP_PAYS_FROM_BYTES_PER_S = 500_000_000.0
-"""One process keeps up with a bandwidth cap below this."""
+"""An estimate: one process keeps up with a bandwidth cap below this. The benchmark prints half of what one sends."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,15 @@ import anyio
 import msgspec
 
 from bulk_upload.core.fleet.mailbox import BrokenProtocol
-from bulk_upload.core.fleet.messages import PROTOCOL, Ended, FromAgentFrame, Hello, Leaving, Refusal
+from bulk_upload.core.fleet.messages import (
+    PROTOCOL,
+    Ended,
+    EndedBundle,
+    FromAgentFrame,
+    Hello,
+    Leaving,
+    Refusal,
+)
 from bulk_upload.core.fleet.session import AgentSession
 from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.fleet import ConnectionLost, NotAdmitted
@@ -75,7 +83,7 @@ class _Former(msgspec.Struct, frozen=True, kw_only=True):
     """A session that the fence has ended, and the reports of it that were not confirmed."""
 
     session: str
-    late: tuple[Ended, ...]
+    late: tuple[Ended | EndedBundle, ...]
 
 
 class _Fence:
@@ -230,7 +238,7 @@ class Agent:
             unlike = serving.unlike
             status = ExitStatus.DONE if unlike is None else ExitStatus.USAGE
             return AgentEnd(status=status, reason=unlike or work.dismissed)
-        late = tuple(one for one in session.mailbox.kept() if isinstance(one, Ended))
+        late = tuple(one for one in session.mailbox.kept() if isinstance(one, Ended | EndedBundle))
         return _Former(session=welcome.session, late=late)
 
     async def _watch_fence(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.core.bundle.answer import of_all
+from bulk_upload.core.fleet.ends import ended, ended_bundle
 from bulk_upload.core.fleet.files import fault_of, prepare_request
 from bulk_upload.core.fleet.messages import (
     BodyState,
@@ -13,7 +16,6 @@ from bulk_upload.core.fleet.messages import (
     Dismiss,
     Drop,
     EndAll,
-    Ended,
     FileFault,
     Hash,
     Hashed,
@@ -23,19 +25,23 @@ from bulk_upload.core.fleet.messages import (
     Prepare,
     Prepared,
     Send,
+    SendBundle,
 )
-from bulk_upload.core.fleet.wire import bytes_text, packed, packed_outcome
+from bulk_upload.core.fleet.wire import bytes_text, packed
 from bulk_upload.core.model import NotSent, SentBody
-from bulk_upload.core.run.sender import UploadReport, UploadRequest
+from bulk_upload.core.run.sender import BundleReport, BundleRequest, UploadReport, UploadRequest
 from bulk_upload.core.run.source import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from anyio.abc import TaskGroup
 
     from bulk_upload.core.fleet.messages import FromAgent, ToAgent
     from bulk_upload.core.run.sender import PreparedFile, Sender
+
+
+_CANCELLED = NotSent(reason="the run was cancelled")
 
 
 class AgentWork:
@@ -95,8 +101,8 @@ class AgentWork:
     async def act(self, message: ToAgent, tasks: TaskGroup) -> None:
         """Act on a message; what takes time is a task of `tasks`. A coroutine, so that only tasks can start tasks."""
         match message:
-            case Send():
-                tasks.start_soon(self._send, message)
+            case Send() | SendBundle():
+                tasks.start_soon(self._dispatched, message)
             case Prepare():
                 tasks.start_soon(self._prepare, message)
             case Hash():
@@ -127,10 +133,16 @@ class AgentWork:
         else:
             self._post(Hashed(req=wanted.req, sha256=sha256, fingerprint=fingerprint))
 
-    async def _send(self, dispatch: Send) -> None:
+    async def _dispatched(self, dispatch: Send | SendBundle) -> None:
         # Only before the fence: what comes later is nobody's.
         if not self._is_open():
             return
+        if isinstance(dispatch, Send):
+            await self._send(dispatch)
+        else:
+            await self._send_bundle(dispatch)
+
+    async def _send(self, dispatch: Send) -> None:
         request = UploadRequest(
             attempt_id=dispatch.attempt,
             path=str(dispatch.attempt),
@@ -140,37 +152,67 @@ class AgentWork:
             ask_first=dispatch.ask_first,
         )
         report: UploadReport | None = None
-        with anyio.CancelScope() as scope:
-            self._scopes[dispatch.attempt] = scope
-            try:
-                report = await self._sender.send(dispatch.handle, request)
-            finally:
-                del self._scopes[dispatch.attempt]
+        with anyio.CancelScope() as scope, self._listed(dispatch.attempt, scope):
+            report = await self._sender.send(dispatch.handle, request)
         if report is None:
             report = self._sender.cancelled(dispatch.attempt) or _not_begun(request)
-        self._post(self._ended(dispatch.attempt, report))
-
-    def _ended(self, attempt: int, report: UploadReport) -> Ended:
-        kind, outcome = packed_outcome(report.outcome)
-        return Ended(
-            attempt=attempt,
-            kind=kind,
-            outcome=outcome,
-            complete=report.sent.complete,
-            handed_bytes=report.sent.handed_bytes,
-            sha256=report.sent.sha256,
-            fingerprint=report.sent.fingerprint,
-            wire_bytes=self._sender.wire_bytes,
-            handed_bytes_total=self._handed_bytes(),
-            report=None if report.checked is None else packed(report.checked),
+        self._post(
+            ended(
+                dispatch.attempt,
+                report,
+                wire_bytes=self._sender.wire_bytes,
+                handed_bytes_total=self._handed_bytes(),
+            )
         )
+
+    async def _send_bundle(self, dispatch: SendBundle) -> None:
+        request = BundleRequest(
+            members=tuple(
+                UploadRequest(
+                    attempt_id=one.attempt,
+                    path=str(one.attempt),
+                    sent_name=bytes_text(one.sent_name),
+                    purpose=dispatch.purpose,
+                    fields=dispatch.fields,
+                )
+                for one in dispatch.files
+            )
+        )
+        report: BundleReport | None = None
+        with anyio.CancelScope() as scope, self._listed(dispatch.attempt, scope):
+            report = await self._sender.send_bundle([one.handle for one in dispatch.files], request)
+        if report is None:
+            report = self._sender.cancelled_bundle(dispatch.attempt) or _bundle_not_begun(request)
+        self._post(
+            ended_bundle(
+                tuple(one.attempt for one in dispatch.files),
+                report,
+                wire_bytes=self._sender.wire_bytes,
+                handed_bytes_total=self._handed_bytes(),
+            )
+        )
+
+    @contextmanager
+    def _listed(self, attempt: int, scope: anyio.CancelScope) -> Iterator[None]:
+        """Let a request be aborted while the block runs."""
+        self._scopes[attempt] = scope
+        try:
+            yield
+        finally:
+            del self._scopes[attempt]
 
 
 def _not_begun(request: UploadRequest) -> UploadReport:
-    return UploadReport(
-        outcome=NotSent(reason="the run was cancelled"),
-        sent=SentBody(sent_name=request.sent_name, purpose=request.purpose, file_bytes=0, complete=False),
-    )
+    return UploadReport(outcome=_CANCELLED, sent=_nothing(request))
+
+
+def _bundle_not_begun(request: BundleRequest) -> BundleReport:
+    sent = tuple(map(_nothing, request.members))
+    return BundleReport(answer=of_all(_CANCELLED, sent), sent=sent)
+
+
+def _nothing(request: UploadRequest) -> SentBody:
+    return SentBody(sent_name=request.sent_name, purpose=request.purpose, file_bytes=0, complete=False)
 
 
 def _held(found: PreparedFile | SourceError) -> HeldFile | FileFault:

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.events import AgentJoined, AgentLeft, AgentLost, Noticed
+from bulk_upload.core.fleet.ends import outcomes_in
 from bulk_upload.core.fleet.messages import PROTOCOL, Dismiss, Pace, Refusal, Welcome
 from bulk_upload.core.fleet.session import CoordinatorSession, SessionState
 from bulk_upload.core.fleet.shares import Shares
-from bulk_upload.core.fleet.wire import unpacked_outcome
 from bulk_upload.core.model import Accepted
 from bulk_upload.core.objects.options import without_secrets
 from bulk_upload.core.run.fault_scope import Stop
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
-    from bulk_upload.core.fleet.messages import AgentJob, Ended, FromAgent, Hello
+    from bulk_upload.core.fleet.messages import AgentJob, Ended, EndedBundle, FromAgent, Hello
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.fleet import Link
     from bulk_upload.edge.ledger import LedgerStore
@@ -282,17 +282,15 @@ class Crew:
         self._names.add(name)
         return name
 
-    async def _keep_late(self, session: str, late: tuple[Ended, ...]) -> None:
+    async def _keep_late(self, session: str, late: tuple[Ended | EndedBundle, ...]) -> None:
         """Keep the ids in reports that came after the loss: they are no outcomes any more, and may be found true."""
         attempts = self._lost_attempts.get(session, frozenset())
         for ended in late:
-            if ended.attempt not in attempts:
-                continue
-            outcome = unpacked_outcome(ended.kind, ended.outcome)
-            if isinstance(outcome, Accepted):
-                await self._ledger.run(
-                    partial(keep_candidate, attempt_id=ended.attempt, file_id=outcome.file_id)
-                )
+            for attempt, outcome in outcomes_in(ended):
+                if attempt in attempts and isinstance(outcome, Accepted):
+                    await self._ledger.run(
+                        partial(keep_candidate, attempt_id=attempt, file_id=outcome.file_id)
+                    )
 
     def _may_confirm(self) -> bool:
         return self._clock.monotonic() - self._alive_at <= ALIVE_EVERY_S
@@ -315,7 +313,9 @@ class Crew:
 
     def _lose(self, member: Member, reason: str) -> None:
         attempts = member.session.open_attempts
-        self._lost_attempts[member.key] = attempts
+        self._lost_attempts[member.key] = frozenset(
+            attempt for one in member.dispatches.values() for attempt in one.attempts
+        )
         del self._members[member.key]
         # Before the reports, which end the attempts.
         self._emit(

@@ -10,12 +10,12 @@ import anyio
 
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.fleet.files import error_of, wanted_file
-from bulk_upload.core.fleet.mailbox import BrokenProtocol
 from bulk_upload.core.fleet.messages import (
     Cancel,
     Drop,
     EndAll,
     Ended,
+    EndedBundle,
     FileFault,
     Hash,
     Hashed,
@@ -24,14 +24,14 @@ from bulk_upload.core.fleet.messages import (
     Moved,
     Prepare,
     Prepared,
-    Send,
 )
-from bulk_upload.core.fleet.wire import text_bytes, unpacked, unpacked_outcome
-from bulk_upload.core.model import InDoubt, NotSent, SentBody
-from bulk_upload.core.run.sender import PreparedFile, UploadReport
+from bulk_upload.core.fleet.wire import text_bytes, unpacked
+from bulk_upload.core.model import InDoubt, NotSent
+from bulk_upload.core.run.sender import BundleReport, PreparedFile, UploadReport
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.report import FileReport
-from bulk_upload.engine.fleet.member import Dispatch, Held
+from bulk_upload.engine.fleet.dispatches import Dispatch, report_in, unreported
+from bulk_upload.engine.fleet.member import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.events import AgentNow
     from bulk_upload.core.fleet.messages import FromAgent, ToAgent
     from bulk_upload.core.model import Fingerprint, Outcome
-    from bulk_upload.core.run.sender import BundleReport, BundleRequest, PrepareRequest, UploadRequest
+    from bulk_upload.core.run.sender import BundleRequest, PrepareRequest, UploadRequest
     from bulk_upload.engine.fleet.crew import Crew
     from bulk_upload.engine.fleet.member import Member
 
@@ -58,6 +58,7 @@ class FleetSender:
         crew: the agents.
         on_handed: called with the number of bytes of bodies that were handed over.
         on_held: called when the bandwidth cap holds a body back.
+        keeps_together: an agent gets whole batches of small files, which may then go in one request.
         on_checked: called with what an agent found in an object on its way: path, purpose, report and version.
     """
 
@@ -68,13 +69,15 @@ class FleetSender:
         on_handed: Callable[[int], None],
         on_held: Callable[[], None],
         on_checked: Callable[[str, str, FileReport, Fingerprint], None],
+        keeps_together: bool = False,
     ) -> None:
+        self._keeps_together = keeps_together
         self._crew = crew
         self._on_checked = on_checked
         self._on_handed = on_handed
         self._on_held = on_held
         self._held: dict[int, Held] = {}
-        self._cancelled: dict[int, UploadReport] = {}
+        self._cancelled: dict[int, UploadReport | BundleReport] = {}
         self._numbers = itertools.count(1)
         self._requests = itertools.count(1)
         self._gone_bytes = 0
@@ -108,7 +111,7 @@ class FleetSender:
         try:
             while len(prepared) < len(requests):
                 left = [index for index in range(len(requests)) if index not in prepared]
-                members = await self._crew.taking_work(len(left))
+                members = await self._crew.taking_work(1 if self._keeps_together else len(left))
                 if not members:
                     nobody = SourceError("no agent is there to read it", transient=True)
                     prepared |= dict.fromkeys(left, nobody)
@@ -141,45 +144,51 @@ class FleetSender:
 
     async def send(self, number: int, request: UploadRequest) -> UploadReport:
         """Have the agent that holds a file send it in one request."""
-        held = self._held.pop(number, None)
-        if held is None or not held.member.takes_work:
+        report = await self._dispatch((number,), (request,), is_bundle=False)
+        if not isinstance(report, UploadReport):
+            raise TypeError("a report is of what was asked for")
+        return report
+
+    async def send_bundle(self, numbers: Sequence[int], request: BundleRequest) -> BundleReport:
+        """Have the agent that holds several files send them in one request."""
+        report = await self._dispatch(tuple(numbers), request.members, is_bundle=True)
+        if not isinstance(report, BundleReport):
+            raise TypeError("a report is of what was asked for")
+        return report
+
+    async def _dispatch(
+        self, numbers: tuple[int, ...], requests: tuple[UploadRequest, ...], *, is_bundle: bool
+    ) -> UploadReport | BundleReport:
+        held = tuple(one for number in numbers if (one := self._held.pop(number, None)) is not None)
+        member = held[0].member if held else None
+        if member is None or not member.takes_work or {one.member for one in held} != {member}:
             # Nobody awaited anything since `holds`.
-            raise AssertionError("a file is sent that its agent does not hold")
-        member, attempt = held.member, request.attempt_id
-        member.held.discard(number)
-        report: asyncio.Future[UploadReport] = asyncio.get_running_loop().create_future()
-        member.session.dispatch(attempt)
-        member.dispatches[attempt] = Dispatch(held, request, report)
-        member.post(
-            Send(
-                attempt=attempt,
-                handle=held.handle,
-                sent_name=text_bytes(request.sent_name),
-                purpose=request.purpose,
-                fields=request.fields,
-                ask_first=request.ask_first,
-            )
-        )
+            raise AssertionError("files are sent that one agent does not hold")
+        member.held.difference_update(numbers)
+        dispatch = Dispatch(held, requests, asyncio.get_running_loop().create_future(), is_bundle)
+        if len(held) < len(requests):
+            raise AssertionError("a file is sent that nobody holds")
+        member.session.dispatch(dispatch.attempt)
+        member.dispatches[dispatch.attempt] = dispatch
+        member.post(dispatch.message())
         self.busy_count += 1
         try:
-            return await asyncio.shield(report)
+            return await asyncio.shield(dispatch.report)
         except asyncio.CancelledError:
-            self._cancelled[attempt] = await self._cancel(member, attempt, report)
+            self._cancelled[dispatch.attempt] = await self._cancel(member, dispatch)
             raise
         finally:
             self.busy_count -= 1
 
-    async def send_bundle(self, numbers: Sequence[int], request: BundleRequest) -> BundleReport:  # noqa: ARG002
-        """Agents send no bundles: a run with both is refused."""
-        raise AssertionError("a run with agents has no bundles")
-
-    def cancelled_bundle(self, attempt_id: int) -> BundleReport | None:  # noqa: ARG002
-        """Return None: there are no bundles."""
-        return None
-
     def cancelled(self, attempt_id: int) -> UploadReport | None:
         """Return, once, what is known of a request whose task was cancelled; None where none began."""
-        return self._cancelled.pop(attempt_id, None)
+        report = self._cancelled.pop(attempt_id, None)
+        return report if isinstance(report, UploadReport) else None
+
+    def cancelled_bundle(self, attempt_id: int) -> BundleReport | None:
+        """Return the same for a bundle, by its first attempt."""
+        report = self._cancelled.pop(attempt_id, None)
+        return report if isinstance(report, BundleReport) else None
 
     async def sha256(
         self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
@@ -206,13 +215,14 @@ class FleetSender:
         """Return the state of the requests in flight, in no order."""
         return [
             BodyNow(
-                path=dispatch.request.path,
-                body_bytes=body.body_bytes if body else dispatch.held.fingerprint.size,
+                path=dispatch.requests[0].path,
+                body_bytes=body.body_bytes if body else dispatch.file_bytes,
                 left_bytes=body.left_bytes if body else 0,
                 waiting=body is None or body.waiting,
                 reading=body is not None and body.reading,
                 held=body is not None and body.held,
                 agent=member.name,
+                file_count=len(dispatch.requests),
             )
             for member in self._crew.members
             for attempt, dispatch in member.dispatches.items()
@@ -276,7 +286,7 @@ class FleetSender:
 
     def _act(self, member: Member, message: FromAgent) -> None:
         match message:
-            case Ended():
+            case Ended() | EndedBundle():
                 self._ended(member, message)
             case Moved():
                 member.bodies = {one.attempt: one for one in message.bodies}
@@ -296,31 +306,17 @@ class FleetSender:
             # Nobody waits any more.
             _drop_all(member, message)
 
-    def _ended(self, member: Member, ended: Ended) -> None:
+    def _ended(self, member: Member, ended: Ended | EndedBundle) -> None:
         member.session.ended(ended.attempt)
         dispatch = member.dispatches.pop(ended.attempt)
         member.bodies.pop(ended.attempt, None)
         self._moved(member, ended.wire_bytes, ended.handed_bytes_total)
-        try:
-            outcome = unpacked_outcome(ended.kind, ended.outcome)
-            checked = None if ended.report is None else unpacked(ended.report, FileReport)
-        except (ValueError, TypeError) as error:
-            raise BrokenProtocol(f"an outcome cannot be read: {error}") from error
-        if checked is not None and ended.fingerprint is not None:
+        report = report_in(dispatch, ended)
+        if isinstance(report, UploadReport) and report.checked is not None and report.sent.fingerprint:
             # Before the outcome is known: what was found is then there for whoever records it.
-            self._on_checked(dispatch.request.path, dispatch.request.purpose, checked, ended.fingerprint)
-        sent = SentBody(
-            sent_name=dispatch.request.sent_name,
-            purpose=dispatch.request.purpose,
-            file_bytes=dispatch.held.fingerprint.size
-            if ended.fingerprint is None
-            else ended.fingerprint.size,
-            complete=ended.complete,
-            handed_bytes=ended.handed_bytes,
-            sha256=ended.sha256,
-            fingerprint=ended.fingerprint,
-        )
-        _report(dispatch, outcome, sent)
+            request = dispatch.requests[0]
+            self._on_checked(request.path, request.purpose, report.checked, report.sent.fingerprint)
+        dispatch.end(report)
         self._crew.on_idle(member)
 
     def _moved(self, member: Member, wire_bytes: int, handed_bytes: int) -> None:
@@ -347,44 +343,22 @@ class FleetSender:
             if is_lost:
                 reason = f"the agent {member.name}, which sent it, was lost"
                 outcome = InDoubt(reason=reason, answered=False, agent_lost=True)
-            _report(dispatch, outcome, _unknown_body(dispatch, complete=is_lost))
+            dispatch.end(unreported(dispatch, outcome, complete=is_lost))
 
-    async def _cancel(
-        self, member: Member, attempt: int, report: asyncio.Future[UploadReport]
-    ) -> UploadReport:
+    async def _cancel(self, member: Member, dispatch: Dispatch) -> UploadReport | BundleReport:
         """Have a request aborted; return what is known of it."""
-        member.post(Cancel(attempt=attempt))
+        member.post(Cancel(attempt=dispatch.attempt))
         with anyio.move_on_after(CANCELLED_S, shield=True):
-            return await asyncio.shield(report)
-        dispatch = member.dispatches.get(attempt)
-        if dispatch is None:
-            return report.result()
+            return await asyncio.shield(dispatch.report)
+        if dispatch.report.done():
+            return dispatch.report.result()
         # Its report may still come, and is no outcome then.
         reason = "the run was cancelled, and its agent does not answer"
-        return UploadReport(
-            outcome=InDoubt(reason=reason, answered=False, agent_lost=True),
-            sent=_unknown_body(dispatch, complete=True),
-        )
+        outcome = InDoubt(reason=reason, answered=False, agent_lost=True)
+        return unreported(dispatch, outcome, complete=True)
 
 
 def _drop_all(member: Member, prepared: Prepared) -> None:
     for file in prepared.files:
         if isinstance(file, HeldFile):
             member.post(Drop(handle=file.handle))
-
-
-def _report(dispatch: Dispatch, outcome: Outcome, sent: SentBody) -> None:
-    if not dispatch.report.done():
-        dispatch.report.set_result(UploadReport(outcome=outcome, sent=sent))
-
-
-def _unknown_body(dispatch: Dispatch, *, complete: bool) -> SentBody:
-    """Return what a request may have sent of which nothing more is known."""
-    return SentBody(
-        sent_name=dispatch.request.sent_name,
-        purpose=dispatch.request.purpose,
-        file_bytes=dispatch.held.fingerprint.size,
-        complete=complete,
-        sha256=dispatch.held.sha256,
-        fingerprint=dispatch.held.fingerprint,
-    )

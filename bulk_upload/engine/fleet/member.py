@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     )
     from bulk_upload.core.fleet.session import CoordinatorSession
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.run.sender import UploadReport, UploadRequest
     from bulk_upload.edge.fleet import Link
+    from bulk_upload.engine.fleet.dispatches import Dispatch
 
 
 class Held(NamedTuple):
@@ -34,14 +34,6 @@ class Held(NamedTuple):
     handle: int
     fingerprint: Fingerprint
     sha256: str | None
-
-
-class Dispatch(NamedTuple):
-    """A request that was given to an agent, and who waits for its report."""
-
-    held: Held
-    request: UploadRequest
-    report: asyncio.Future[UploadReport]
 
 
 class Member:
@@ -87,7 +79,7 @@ class Member:
         self.waiting: dict[int, asyncio.Future[Prepared | Hashed | None]] = {}
         """Who waits for the answer to a request, by its number; None says that the agent is lost."""
         self.dispatches: dict[int, Dispatch] = {}
-        """Requests without a report, by attempt."""
+        """Requests without a report, by their first attempt."""
         self.held: set[int] = set()
         """The numbers of the files that it holds."""
         self.bodies: dict[int, BodyState] = {}

@@ -85,8 +85,8 @@ class BundleAttempts:
     async def make(self, uploads: Sequence[Upload]) -> MadeBundle | NotBegun:
         """Make one attempt for each upload, all in one request; their files are prepared and read whole.
 
-        Returns as soon as there is an answer: the slot is free then. `recorded` must follow for what was made. Raises
-        LedgerUnusable.
+        Returns as soon as there is an answer: the slot is free then. It does not begin where the run drains, or where the
+        agent that holds the files is lost. `recorded` must follow for what was made. Raises LedgerUnusable.
         """
         ticket: Ticket | None = None
         begun: list[Begun] = []
@@ -94,7 +94,8 @@ class BundleAttempts:
             # Before the slot is taken: it would be held while the disk is waited for.
             bundle_id = await self._intend(uploads)
             ticket = await self._slots.acquire(ahead=uploads[0].attempt_no > 0)
-            if ticket is not None and await self._attempts.may_begin(ticket):
+            if ticket is not None and await self._attempts.may_begin(ticket) and self._are_held(uploads):
+                # Nothing is awaited from here to the request: its sender still has the files then.
                 began = moment(self._clock)
                 begun = [self._attempts.begin(one, began=began, bundle_id=bundle_id) for one in uploads]
         finally:
@@ -118,6 +119,10 @@ class BundleAttempts:
             for over, outcome in zip(made.overs, outcomes, strict=True)
         ]
 
+    def _are_held(self, uploads: Sequence[Upload]) -> bool:
+        """Whether one sender has all files: an agent may be lost."""
+        return all(self._sender.holds(_prepared(one).number) for one in uploads)
+
     async def _intend(self, uploads: Sequence[Upload]) -> int:
         """Record that attempts are about to be made in one request; return what joins them."""
         now, offset_s = self._clock.utc_s(), self._clock_watch.offset_s()
@@ -130,6 +135,7 @@ class BundleAttempts:
                 at_utc_s=now,
                 sha256=_prepared(one).sha256,
                 clock_offset_s=offset_s,
+                agent=_prepared(one).agent,
             )
             for one in uploads
         ]

@@ -125,7 +125,11 @@ class BundleTasks:
             changed = self.bundling.end(lesson, len(uploads))
             self._conditions.check()
         if isinstance(made, NotBegun):
-            await self._leave(uploads, held)
+            if self._drain.begun:
+                await self._leave(uploads, held)
+            else:
+                # Their agent was lost before it began.
+                await self._go_together(uploads, held)
             return
         if changed is not None:
             self._emit(Noticed(message=changed))
@@ -176,10 +180,13 @@ class BundleTasks:
             self._settler.attempt_ended(upload, attempt, retry_in_s=delay_s)
         with self._occupancy.parked():
             await self._drain.sleep(delay_s)
-        waiting = await self._prepared([upload for upload, _ in again], held)
+        await self._go_together([upload for upload, _ in again], held)
+
+    async def _go_together(self, uploads: list[Upload], held: dict[int, Upload]) -> None:
+        """Read files again and send them together: nothing of them was stored."""
+        waiting = await self._prepared(uploads, held)
         while waiting and await self._until_one_may_begin():
-            count = self.bundling.files_max
-            together, waiting = waiting[:count], waiting[count:]
+            together, waiting = _of_one_sender(waiting, self.bundling.files_max)
             if len(together) < FILES_MIN:
                 await self._go_alone(together[0], held)
                 continue
@@ -265,3 +272,15 @@ class BundleTasks:
                 f" alone: {shown}{more}; they are no receipts"
             )
         )
+
+
+def _of_one_sender(uploads: list[Upload], files_max: int) -> tuple[list[Upload], list[Upload]]:
+    """Return the first uploads whose files are held by one agent, or by this process, and the others."""
+    agent = _agent(uploads[0])
+    together = [one for one in uploads if _agent(one) == agent][:files_max]
+    chosen = {one.entry_id for one in together}
+    return together, [one for one in uploads if one.entry_id not in chosen]
+
+
+def _agent(upload: Upload) -> str | None:
+    return None if upload.prepared is None else upload.prepared.agent

@@ -354,7 +354,8 @@ def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
 
 
 def _member(upload: Upload) -> Member:
-    return Member(upload.planned.entry.purpose, upload.twin_key.sent_name)
+    agent = None if upload.prepared is None else upload.prepared.agent
+    return Member(upload.planned.entry.purpose, upload.twin_key.sent_name, agent)
 
 
 def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:

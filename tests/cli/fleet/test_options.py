@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from bulk_upload.cli.fleet.options import fleet_of, process_count_here, processes_line
-from bulk_upload.core.fleet.usable import usable_fleet
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.errors import UsageError
@@ -44,15 +43,6 @@ def test_auto_decides_by_what_there_is_to_send() -> None:
     found = fleet(processes="auto")
     assert found.processes_for(1000) == 0
     assert process_count_here(RunSettings(bandwidth=Timetable.always(1e6)), 10**13).count == 1
-
-
-def test_bundles_are_sent_without_agents() -> None:
-    """`auto` then means this process alone; whoever asks for both is told."""
-    bundling = RunSettings(bundle=8)
-    assert fleet_of({**NONE, "processes": "auto"}, bundling) is None
-    with pytest.raises(UsageError, match="agents do not send bundles"):
-        usable_fleet(fleet(processes=2), bundling)
-    assert usable_fleet(None, bundling) is None
 
 
 def test_agents_elsewhere_need_an_address_and_a_token(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from bulk_upload.core.bundle.bundling import FAILED_MAX
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed, Reconciling
 from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.engine.sending.local_sender import LocalSender
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.bundle_rules import BundleFate
 from tests.fakes.fates import Fate
@@ -54,6 +55,21 @@ def require_all_accepted(world: World, ran: Ran) -> None:
     for path, file_id in owned.items():
         (file,) = [one for one in world.server.stored if one.file_id == file_id]
         assert world.files.path_of(file.source) == path
+
+
+def test_files_whose_holder_is_lost_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that has a file of a bundle no longer: the same files go together once they are read, and no attempt is lost."""
+    world = world_of(16)
+    lost = iter([True])
+    holds = LocalSender.holds
+    monkeypatch.setattr(
+        LocalSender, "holds", lambda self, number: not next(lost, False) and holds(self, number)
+    )
+    ran = run(world)
+    require_all_accepted(world, ran)
+    started = [one for _, one in ran.told.events if isinstance(one, AttemptStarted)]
+    assert [one.attempt_no for one in started] == [1] * 16
+    assert sorted(Counter(one.bundle_id for one in started).values()) == [8, 8]
 
 
 def told(ran: Ran) -> list[str]:
