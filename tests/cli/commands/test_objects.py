@@ -181,7 +181,14 @@ def test_a_repository_of_the_hub(store: ObjectStore) -> None:
     """It stands in the place of a folder; of a new commit only what has another content is sent again."""
     hub = {"HF_ENDPOINT": store.hub_url, "HF_TOKEN": "PLAYKEY"}
     with sandbox_in_thread() as server:
-        words = ("hf://datasets/sandbox/data/chat", "--purpose", "fine-tune", "--exclude", "bad.jsonl", "--yes")
+        words = (
+            "hf://datasets/sandbox/data/chat",
+            "--purpose",
+            "fine-tune",
+            "--exclude",
+            "bad.jsonl",
+            "--yes",
+        )
         env = {"SEEKR_BASE_URL": server.url, "SEEKR_API_KEY": "key", **hub}
         ended = run(*words, **env)
         assert ended.status == 0, ended.text
