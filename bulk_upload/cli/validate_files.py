@@ -67,6 +67,7 @@ async def validate_and_report(request: ValidateRequest) -> int:
             closing(Workers(job_count, niceness=0, small_bytes_max=small_bytes_max))
         )
         command = _Command(request, source, workers, survey)
+        opened.enter_context(closing(command.objects))
         with command_progress_shown(command.progress, quiet=request.quiet):
             inspection = Inspection(command.validator, job_count=job_count)
             try:
@@ -130,9 +131,8 @@ class _Command:
         )
         streams = StreamValidator(self._files, source.streams, on_bytes=self._on_bytes)
         stores = Stores(request.sources, allow_plain_http=request.allow_plain_http)
-        self.validator = ObjectValidator(
-            streams, ObjectReader(stores, hashing=False), on_bytes=self._on_bytes
-        )
+        self.objects = ObjectReader(stores, hashing=False)
+        self.validator = ObjectValidator(streams, self.objects, on_bytes=self._on_bytes)
 
     def entries(self) -> Iterator[Entry]:
         """Return the files that can be validated; report the others."""

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from bulk_upload.core.objects.hub import HUB, HubFlaw, hub_home_of
+from bulk_upload.core.objects.hub import HUB, HubFlaw, hub_home_of, without_revision
 
 STORES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 """Schemes of object stores, which can list: `s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `az://CONTAINER/KEY`."""
@@ -88,6 +88,11 @@ class Address(msgspec.Struct, frozen=True):
     def base(self) -> str:
         """The address of the bucket, host or repository."""
         return f"{self.scheme}://{self.home}"
+
+    @property
+    def settings_home(self) -> str:
+        """What settings for it are named after: a repository with all its revisions."""
+        return without_revision(self.base) if self.scheme == HUB else self.base
 
     @property
     def name(self) -> str:

@@ -99,5 +99,5 @@ def _unusable(prefix: Address, error: Exception) -> UsageError:
 def _not_listed(prefix: Address, error: SourceError) -> UsageError:
     return UsageError(
         f'"{prefix}" cannot be listed: {error.reason}',
-        hint=f'check the name and the access to it, or set up [sources."{prefix.base}"] in bulk-upload.toml',
+        hint=f'check the name and the access to it, or set up [sources."{prefix.settings_home}"] in bulk-upload.toml',
     )

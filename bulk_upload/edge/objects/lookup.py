@@ -322,7 +322,7 @@ def _complaint(address: Address, reason: str, *, transient: bool) -> PathComplai
         if address.scheme not in LISTED:
             remedy = "Correct the address"
         return PathComplaint(rule="missing-file", found=f'there is no object "{address}"', remedy=remedy)
-    remedy = f'Allow access to it, or set up [sources."{address.base}"] in bulk-upload.toml'
+    remedy = f'Allow access to it, or set up [sources."{address.settings_home}"] in bulk-upload.toml'
     if transient:
         remedy = "Check that the store can be reached, then run again"
     return PathComplaint(

@@ -175,3 +175,39 @@ def test_what_looks_like_an_address(
     assert ended.status == 2
     assert "looks like the address of objects, which begins with s3://, gs://" in ended.stderr
     assert "memory://" not in ended.stderr
+
+
+def test_a_repository_of_the_hub(store: ObjectStore) -> None:
+    """It stands in the place of a folder; of a new commit only what has another content is sent again."""
+    hub = {"HF_ENDPOINT": store.hub_url, "HF_TOKEN": "PLAYKEY"}
+    with sandbox_in_thread() as server:
+        words = (
+            "hf://datasets/sandbox/data/chat",
+            "--purpose",
+            "fine-tune",
+            "--exclude",
+            "bad.jsonl",
+            "--yes",
+        )
+        env = {"SEEKR_BASE_URL": server.url, "SEEKR_API_KEY": "key", **hub}
+        ended = run(*words, **env)
+        assert ended.status == 0, ended.text
+        store.put("data", "chat/1.jsonl", example(9))
+        ended = run(*words, **env)
+        assert ended.status == 0, ended.text
+        assert "Accepted 1 of 3 entries" in ended.text or "1 to send" in ended.text
+        assert sorted(one.filename for one in server.files) == ["0.jsonl", "1.jsonl", "1.jsonl", "2.jsonl"]
+        (ledger,) = Path().glob("*.ledger.db")
+        assert ledger.name.startswith("datasets-sandbox-data-chat")
+        listed = run("verify", str(ledger), **env)
+        assert listed.status == 0, listed.text
+
+
+def test_a_repository_without_access(store: ObjectStore) -> None:
+    """It is said what to set up, for the repository with all its revisions; the token is not shown."""
+    path = manifest("hf://datasets/sandbox/data@v1/chat/0.jsonl")
+    ended = run("plan", path, HF_ENDPOINT=store.hub_url, HF_TOKEN="WRONG")
+    assert ended.status == 10
+    assert 'set up [sources."hf://datasets/sandbox/data"]' in ended.text
+    assert "401" in ended.text
+    assert "WRONG" not in ended.text

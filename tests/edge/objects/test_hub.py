@@ -65,9 +65,9 @@ def store() -> Iterator[ObjectStore]:
         yield running
 
 
-def stores_of(store: ObjectStore, token: str | None = TOKEN) -> Stores:
+def stores_of(store: ObjectStore, token: str | None = TOKEN, *, stall_s: float = WAIT_S) -> Stores:
     options = SourceOptions(home="hf://", endpoint=store.hub_url, bearer_token=token)
-    return Stores([options], stall_s=WAIT_S)
+    return Stores([options], stall_s=stall_s)
 
 
 @pytest.fixture
@@ -192,6 +192,30 @@ async def test_what_cannot_be_read(
     with pytest.raises(SourceError, match=reason) as found:
         await read(reader, path, expected)
     assert found.value.transient is is_transient
+
+
+@pytest.mark.parametrize("fault", ["stall@100%", "stall-head@100%"])
+async def test_a_host_that_stands_still(store: ObjectStore, fault: str) -> None:
+    """It is waited for as long as a place may stand still, and left then."""
+    expected = planned(store, f"{HOME}/large.jsonl")
+    store.use_faults(parse_object_faults(fault))
+    with (
+        closing(ObjectReader(stores_of(store, stall_s=0.2))) as reader,
+        pytest.raises(SourceError, match=r"did not answer|less of the file") as found,
+    ):
+        await read(reader, f"{HOME}/large.jsonl", expected)
+    assert found.value.transient
+
+
+def test_a_hub_that_never_answers(store: ObjectStore) -> None:
+    """A plan has a finding, and the next one looks again."""
+    store.use_faults(parse_object_faults("list-stall-head@100%"))
+    with closing(Lookup(stores_of(store, stall_s=0.2))) as lookup:
+        lookup.expect([f"{HOME}/small.jsonl"])
+        lookup.look()
+        found = lookup.inspect(f"{HOME}/small.jsonl")
+    assert isinstance(found, PathComplaint)
+    assert found.transient
 
 
 async def test_a_body_is_never_of_another_content(store: ObjectStore, reader: ObjectReader) -> None:

@@ -8,7 +8,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 from yarl import URL
 
 from bulk_upload.core.objects.address import is_plain_to_elsewhere
@@ -63,7 +69,7 @@ class HubClient:
 
         `named` is posted as JSON. Raises SourceError.
         """
-        async for attempt in _attempts():
+        async for attempt in _attempts(self._stall_s):
             with attempt:
                 return await self._page(path, named)
         raise AssertionError("the last attempt raises")
@@ -73,7 +79,7 @@ class HubClient:
         headers = {}
         if first_byte or end is not None:
             headers["Range"] = f"bytes={first_byte}-{'' if end is None else end - 1}"
-        async for attempt in _attempts():
+        async for attempt in _attempts(self._stall_s):
             with attempt:
                 response = await self._send("GET", self._url(path), headers=headers)
                 if headers and not _begins_at(response, first_byte):
@@ -183,9 +189,10 @@ def _read_token(path: str | None) -> str | None:
     return token if token.isprintable() else None
 
 
-def _attempts() -> AsyncRetrying:
+def _attempts(stall_s: float) -> AsyncRetrying:
+    """Return the attempts of one question; as with obstore, all of them end with the time that a store may stand still."""
     return AsyncRetrying(
-        stop=stop_after_attempt(RETRIES_MAX),
+        stop=stop_after_attempt(RETRIES_MAX) | stop_after_delay(stall_s),
         wait=wait_random_exponential(multiplier=WAIT_S_INITIAL, max=WAIT_S_MAX),
         retry=retry_if_exception(lambda error: isinstance(error, SourceError) and error.transient),
         reraise=True,
