@@ -150,9 +150,17 @@ def _codes(value: Any) -> tuple[str, ...]:  # noqa: ANN401
 
 def _conflict(value: Any) -> str:  # noqa: ANN401
     if not isinstance(value, str) or not _CONFLICT.fullmatch(value):
-        meant = did_you_mean(value, ("reject", "retry", "adopt")).strip() if isinstance(value, str) else ""
+        meant = (
+            did_you_mean(value, ("reject", "retry", "adopt:FIELD")).strip() if isinstance(value, str) else ""
+        )
         raise ValueError(f'must be "reject", "retry" or "adopt:FIELD"{". " * bool(meant)}{meant}')
     return value
+
+
+def _method(value: Any) -> str:  # noqa: ANN401
+    if value not in ("PUT", "POST"):
+        raise ValueError('must be "PUT" or "POST"')
+    return str(value)
 
 
 def _address(value: Any) -> str:  # noqa: ANN401
@@ -163,7 +171,7 @@ def _address(value: Any) -> str:  # noqa: ANN401
 
 _TAKEN: dict[str, Callable[[Any], object]] = {
     "base-url": _address,
-    "method": _like(re.compile(r"PUT|POST"), "POST"),
+    "method": _method,
     "files-path": _like(_PATH, "/v1/files"),
     "upload-path": _like(_PATH, "/v1/files/upload"),
     "body": _one_of(UploadBodyKind),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -104,6 +105,16 @@ def test_what_cannot_be(key: str, value: object) -> None:
     assert caught.value.key == key
     assert str(caught.value).startswith(f"{key} must be")
     assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [("method", "PATCH", 'must be "PUT" or "POST"'), ("conflict", "adopt", 'Did you mean "adopt:FIELD"?')],
+)
+def test_what_can_be_is_named(key: str, value: str, words: str) -> None:
+    """All of it where it is two words, and never the word that was refused."""
+    with pytest.raises(ProfileFlaw, match=re.escape(words)):
+        profile_of("mine", {**LEAST, key: value})
 
 
 def test_where_contents_are() -> None:

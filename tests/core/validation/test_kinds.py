@@ -92,6 +92,12 @@ KINDS = {
     "answers that differ in white space only": Kind(
         PREFER, lines(pair("Yes.", "Yes. \n")), "same-answers", "white space only", "two different answers"
     ),
+    "a pair whose question holds the answer": Kind(
+        PREFER, lines({**pair("No.", "Yes."), "messages": [USER, SAID]}), "answer-in-messages", "gives the answer away", f"{CONVERTED} {PREFER}"
+    ),
+    "a pair whose question holds the answer in other words": Kind(
+        PREFER, lines({**pair("No. ", "Yes."), "messages": [USER, SAID]}), "answer-in-messages", "gives the answer away", "Remove the last message"
+    ),
     "a null": Kind(TUNE, GOOD + lines(chat(USER, {**SAID, "content": None})), "wrong-type", "null", "or remove the line"),
     "true, which Python spells otherwise": Kind(
         TRAIN, lines({"text": True}), "wrong-type", "true or false", "Write it as a string, in quotes"

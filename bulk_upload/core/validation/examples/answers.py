@@ -75,7 +75,9 @@ def _given_away(value: Mapping[str, Any], question: str, answers: Sequence[Field
     for field in answers:
         if _repeats(said, value.get(field.name)):
             found = f"`{question}` ends with the assistant and repeats `{field.name}`: the prompt gives the answer away"
-            remedy = f"Remove the last message from `{question}`"
+            # A conversion takes it out where it is the answer, word for word.
+            is_whole = len(messages) > 1 and value.get(field.name) in (messages[-1:], messages)
+            remedy = None if is_whole else f"Remove the last message from `{question}`"
             yield Complaint("answer-in-messages", found, f"${step(question)}[{len(messages) - 1}]", remedy)
             return
 
