@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import weakref
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -36,6 +37,14 @@ END;
 """
 
 
+@cache
+def _template() -> sqlite3.Connection:
+    """Return a ledger without anything in it: to copy one costs far less than to make one."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.executescript(CREATE)
+    return connection
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """An entry went from one state to another in a run."""
@@ -53,7 +62,8 @@ class LedgerFile:
         # No run closes it, since it outlives them, and Python 3.13 complains of one that nobody closed.
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self.connection.close)
-        self.connection.executescript(CREATE + _WATCH)
+        _template().backup(self.connection)
+        self.connection.executescript(_WATCH)
         self.job = JOB
 
     def begin_run(self, *, utc_s: float) -> LedgerStore:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AHEAD_S = [-86_400.0, -3600.0, -20.0, 0.0, 20.0, 3600.0, 86_400.0]
-FILE_COUNT = 40
+FILE_COUNT = 30
 
 
 def a_world(seed: str, *, file_count: int = FILE_COUNT, **settings: Any) -> World:
@@ -26,11 +26,11 @@ def a_world(seed: str, *, file_count: int = FILE_COUNT, **settings: Any) -> Worl
     world = World(
         seed,
         faults=Faults(lose_stored=0.25, lose_unstored=0.1),
-        server=ServerSettings(**{"list_lag_s": 1.5, "page_max": 20, **settings}),
+        server=ServerSettings(**{"list_lag_s": 1.5, "page_max": 8, **settings}),
     )
-    for number in range(100):
+    for number in range(40):
         world.server.add_stranger(
-            f"other-{number}.jsonl", size=10, purpose=PURPOSE, stored_at=-200_000.0 + 1000 * number
+            f"other-{number}.jsonl", size=10, purpose=PURPOSE, stored_at=-200_000.0 + 2500 * number
         )
     for number in range(0, file_count, 10):
         world.server.add_stranger(f"{number}.jsonl", size=1000, purpose=PURPOSE, stored_at=-600.0)
