@@ -128,6 +128,21 @@ class WithoutHeld(AdaptiveLimit):
         self._burst = _Unmeasured()
 
 
+class _Uncounted(Rate):
+    """Is lowered by the first refusal, whatever else of its burst is refused."""
+
+    def on_refused_too(self, per_s: float) -> None:
+        pass
+
+
+class WithoutFollowers(AdaptiveLimit):
+    """What is refused after a rate was met does not show how far it was exceeded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = _Uncounted()
+
+
 class _Untried(Opening):
     """Never begins."""
 
@@ -280,6 +295,7 @@ ABLATIONS = {
     "ramp": WithoutRamp,
     "trial of the first burst": WithoutOpening,
     "level held before a burst": WithoutHeld,
+    "what follows a refusal of a paced start": WithoutFollowers,
     "longer climbs for named waits": WithoutWaitCost,
     "contradiction of slots": WithoutContradiction,
     "rate": WithoutRate,

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
+from bulk_upload.core.limits.adaptive.burst import Burst
 from bulk_upload.core.limits.adaptive.chance import Chance, Shown
 from bulk_upload.core.limits.adaptive.goodput import Epoch, UploadCost
 from bulk_upload.core.limits.adaptive.passed import Passed
@@ -15,6 +16,7 @@ from bulk_upload.core.limits.adaptive.rate import Passage, Rate
 from bulk_upload.core.limits.adaptive.runs import Runs
 from bulk_upload.core.limits.adaptive.slots import Slots
 from bulk_upload.core.limits.adaptive.verdict import REFUTED_TIMES, Verdict
+from bulk_upload.core.limits.controller import Ticket
 from simulation.families import FAMILIES
 from simulation.measure import run
 
@@ -204,6 +206,41 @@ def test_a_limit_behind_chance_ends_no_run_in_a_crawl() -> None:
     """Twelve at once and 3.6 % refused at random: no rate is lowered time and again for refusals it does not change."""
     tally = run(FAMILIES["mixture"](1011), 0, AdaptiveLimit, count=4000)
     assert tally.lasted_s <= 60.0
+
+
+def _refused_on_their_way(got_per_s: float) -> Rate:
+    """A rate of 100 that was refused again, when `got_per_s` had got through, and of what was on its way a half."""
+    rate = Rate()
+    for now in (0.0, 10.0):
+        rate.refused(now, Passage(per_s=got_per_s, recent_per_s=100.0, share=0.99, paused=False))
+        rate.known = 100.0
+    rate.refused(20.0, Passage(per_s=got_per_s, recent_per_s=100.0, share=1.0))
+    rate.on_refused_too(50.0)
+    return rate
+
+
+def test_what_was_on_its_way_shows_how_far_a_rate_was_exceeded() -> None:
+    """It is lowered by up to 15 % more, but not below what had got through."""
+    assert _refused_on_their_way(60.0).known < 0.9 * 100
+    assert _refused_on_their_way(60.0).known >= 0.8 * 100
+    assert _refused_on_their_way(84.0).known >= 84.0
+
+
+def _burst(*, paced: bool, followers: int) -> Burst:
+    """A start that was refused after a second in which others followed it; of these every fourth was refused."""
+    burst = Burst()
+    ticket = Ticket(100, 0.0, 20, paced=paced)
+    burst.begin(1.0, ticket, started_count=100 + followers, in_flight=20, concerns_slots=False)
+    for number in range(101, 101 + followers, 4):
+        burst.on_refused_too(number)
+    return burst
+
+
+def test_a_burst_of_paced_starts_measures_the_rate() -> None:
+    """Fifteen of twenty within a second; a few, or starts that nothing spaced, show nothing."""
+    assert _burst(paced=True, followers=20).paced_per_s == pytest.approx(15, abs=1)
+    assert _burst(paced=True, followers=4).paced_per_s is None
+    assert _burst(paced=False, followers=20).paced_per_s is None
 
 
 def _refused_at(levels: list[int], *, usual: int) -> list[bool]:

@@ -17,6 +17,8 @@ FEWER_MIN = 2
 """A limit of simultaneous requests that took a level for an epoch leaves as much of a burst. By this factor, and at
 least so many, it may look softer from here than it is."""
 
+MEASURED_MIN = 8
+"""Of so many starts what was taken shows the rate to about a tenth."""
 
 LASTED_S_MIN = 0.01
 
@@ -39,7 +41,8 @@ class Burst:
         """Whether the slots were blamed, and what it left is less than they held before."""
         self._taken = 0
         self._first = 0
-        self._followers = 0
+        self._followers = self._sent = 0
+        self._is_paced = False
         self._lasted_s = LASTED_S_MIN
         self._is_new = False
 
@@ -66,7 +69,8 @@ class Burst:
         level = max(ticket.level, in_flight + 1)
         self._taken = in_flight
         self._first = ticket.number
-        self._followers = started_count - ticket.number
+        self._followers = self._sent = started_count - ticket.number
+        self._is_paced = ticket.paced
         self._lasted_s = max(LASTED_S_MIN, now - ticket.started_at)
         self._is_new = self.held is not None and level > NEW * self.held.limit
 
@@ -91,6 +95,14 @@ class Burst:
         """How many a second the server took once it had begun to refuse, and no more than it held."""
         held_per_s = self.held.uploads_per_s if self.held is not None else math.inf
         return min(held_per_s, max(1, self._followers) / self._lasted_s)
+
+    @property
+    def paced_per_s(self) -> float | None:
+        """What the server took a second of the paced starts that followed the first refused one; None where they are too
+        few to show it."""
+        if self.concerns_slots or not self._is_paced or self._sent < MEASURED_MIN:
+            return None
+        return (self._followers + 1) / self._lasted_s
 
     def _is_less(self) -> bool:
         """Return whether less was taken than the level that was held before: the level is not what is new, but the rate."""

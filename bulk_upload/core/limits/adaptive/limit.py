@@ -176,6 +176,8 @@ class AdaptiveLimit(Parts):
             self._verdict.rate_suspected = True
             # A server that charges for refusals takes nothing for a while.
             self._pace(now, max(burst.taken_per_s, self._passed.recent_per_s(now) / 4))
+        if (per_s := burst.paced_per_s) is not None:
+            self._rate.on_refused_too(per_s)
         if not burst.concerns_slots:
             return
         late = 0.0 < LATE * self._meter.cost.seconds < now - burst.began_at

@@ -82,6 +82,7 @@ class Rate:
         self._met = 0
         self._wait_s = 0.0
         self._lowered_from = 0.0
+        self._at_least = 0.0
         self._climb_s = CLIMB_S_FIRST
         self._climbed_s = 0.0
         self._tokens = 1.0
@@ -163,10 +164,22 @@ class Rate:
             # Pauses leave little to be refused: the share says less than what got through.
             bound = max(math.sqrt(passed.per_s * bound), SHARE_MIN * self.known)
         bound = max(bound, min(taken_per_s, pace or taken_per_s))
+        got_per_s = max(passed.per_s, taken_per_s)
+        self._at_least = max(BETA * bound, min(pace or got_per_s, got_per_s))
         few_refused = passed.share >= FEW_REFUSED and not passed.paused
         lowers = self.pacing is Pacing.KNOWN and bound < self.known and few_refused
         self._lowered_from = (self._lowered_from or self.known) if lowers else 0.0
         self._set(now, bound, Pacing.HUNTING if hunting else Pacing.KNOWN)
+
+    def on_refused_too(self, per_s: float) -> None:
+        """Lower the known rate to what the server took of the paced starts that were on their way when it refused the
+        first: its bucket was empty then.
+
+        Never below what got through before, nor by more than 15 % at once: a server that charges for refusals takes less
+        of them than its rate.
+        """
+        if self.pacing is Pacing.KNOWN:
+            self.known = min(self.known, max(per_s, self._at_least, RATE_MIN))
 
     def hunt(self, now: float, per_s: float) -> None:
         """Pace at a rate that the server was seen to take, and faster and faster."""
