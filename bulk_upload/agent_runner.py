@@ -24,7 +24,7 @@ from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
 from bulk_upload.edge.validation.workers import Workers, usable_processors
 from bulk_upload.engine.callback_errors import CallbackErrors
-from bulk_upload.engine.fleet.agent import Agent, AgentEnd, Identity, Serving
+from bulk_upload.engine.fleet.agent import Agent, AgentEnd, Identity, Serving, Surroundings
 from bulk_upload.engine.fleet.share_cap import ShareCap
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from bulk_upload.engine.objects.readers import Readers
@@ -38,9 +38,8 @@ from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from bulk_upload.core.api.pace import Fence
     from bulk_upload.core.fleet.messages import AgentJob, FirstFile
     from bulk_upload.core.objects.options import SourceOptions
     from bulk_upload.core.run.source import ContentCheck
@@ -60,6 +59,7 @@ class AgentRunner:
         secret: the run's token, or a ticket.
         root: where the files lie on this machine, if elsewhere than on the coordinator's.
         api_key: a key of its own; by default the coordinator's.
+        read_key_again: reads that key where it came from, when the server refuses it; blocks.
         patience_s: how long the coordinator may be out of reach.
         ca_file: PEM file of the authorities to trust for the coordinator's certificate.
         tls: takes the place of `ca_file` where there is a context already.
@@ -77,8 +77,10 @@ class AgentRunner:
         ca_file: str | None = None,
         tls: ssl.SSLContext | None = None,
         sources: Sequence[SourceOptions] = (),
+        read_key_again: Callable[[], Secret] | None = None,
     ) -> None:
         self._root = root
+        self._read_key_again = read_key_again
         self._sources = tuple(sources)
         self._api_key = api_key
         self._transport: Transport | None = None
@@ -115,9 +117,7 @@ class AgentRunner:
             self._transport.cut_off(reason)
 
     @asynccontextmanager
-    async def _serving(
-        self, job: AgentJob, fence: Fence, on_handed: Callable[[int], None]
-    ) -> AsyncIterator[Serving]:
+    async def _serving(self, job: AgentJob, given: Surroundings) -> AsyncIterator[Serving]:
         """Hold what one session works with."""
         tree = SourceTree(
             self._root or bytes_text(job.root),
@@ -135,7 +135,9 @@ class AgentRunner:
                 api_key=self._key(job),
                 connection_limit=job.connections_max,
                 user_agent=f"bulk-upload/{__version__}",
-                fence=fence,
+                read_key_again=self._read_key_again,
+                ask_key_again=None if self._api_key is not None else _asking(job, given),
+                fence=given.fence,
             ),
             clock,
         )
@@ -152,7 +154,7 @@ class AgentRunner:
                     transport,
                     check_for=None if validator is None else _content_check(validator),
                     pace=gate,
-                    on_handed=on_handed,
+                    on_handed=given.on_handed,
                     # What is found goes to the coordinator, which says so.
                     sent_checks=SentChecks(
                         validator, sends_invalid=job.sends_invalid, emit=lambda _event: None
@@ -216,6 +218,21 @@ async def serve_agent(
     except anyio.get_cancelled_exc_class():
         runner.abandon("the agent was cancelled")
         raise
+
+
+def _asking(job: AgentJob, given: Surroundings) -> Callable[[], Awaitable[Secret]]:
+    """Return what asks the coordinator for another API key."""
+    number = job.key_number
+
+    async def ask() -> Secret:
+        nonlocal number
+        found = await given.ask_key(number)
+        if found.key is None:
+            raise UsageError("the run has no other API key")
+        number = found.number
+        return Secret(found.key)
+
+    return ask
 
 
 def _validator(job: AgentJob, tree: SourceTree, workers: Workers) -> FileValidator | None:

@@ -18,13 +18,14 @@ from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.fleet import Access, AgentProcesses, AgentServer, tls_context
 from bulk_upload.edge.ledger import expect_agents, first_of_each_home
 from bulk_upload.edge.validation.surroundings import surroundings
+from bulk_upload.engine.fleet.run_keys import RunKeys
+from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bulk_upload.core.api.connection import Connection
-    from bulk_upload.core.api.secret import Secret
     from bulk_upload.core.events import Event
     from bulk_upload.core.fleet.settings import FleetSettings
     from bulk_upload.core.purposes import Purpose
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.edge.objects.reader import ObjectReader
     from bulk_upload.engine.fleet.crew import Crew
+    from bulk_upload.engine.fleet.run_keys import Renewing
     from bulk_upload.engine.planned_entries import StagedEntries
 
 RESTARTS_MAX = 20
@@ -61,12 +63,13 @@ class JobFleet:
         self._access = Access(settings.token)
         self._restarts_left = RESTARTS_MAX
         self._reads_stores = False
+        self._keys: RunKeys | None = None
 
     async def parts(
         self,
         *,
         connection: Connection,
-        api_key: Secret,
+        credentials: Renewing,
         settings: RunSettings,
         job: Job,
         root: str,
@@ -83,12 +86,13 @@ class JobFleet:
         if not self._process_count and self._settings.listen is None:
             return None
         self._key_variable = connection.profile.key_variable
+        self._keys = RunKeys(credentials)
         first = await _first(entries)
         self._reads_stores = bool(first.objects)
         await ledger.run(partial(expect_agents, ttl_s=self._settings.ttl_s))
         agent_job = AgentJob(
             connection=connection,
-            key=api_key.reveal(),
+            key=None,
             root=text_bytes(self._settings.agent_root or root),
             follow_symlinks=job.follow_symlinks,
             allow_outside=job.allow_outside,
@@ -106,6 +110,7 @@ class JobFleet:
         )
         return FleetParts(
             job=agent_job,
+            key=self._keys,
             token=self._access.token,
             ttl_s=self._settings.ttl_s,
             expected_count=self._process_count,
@@ -115,10 +120,13 @@ class JobFleet:
     async def at_work(self, crew: Crew | None) -> AsyncIterator[None]:
         """Let agents join while the block runs, and start those of this machine. Raises UsageError."""
         settings = self._settings
-        if crew is None:
+        if crew is None or self._keys is None:
             yield
             return
         async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(plain_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            tasks.start_soon(self._keys.serve)
             if settings.listen is not None:
                 tls = settings.tls
                 if tls is None and settings.certificate is not None:

@@ -262,7 +262,7 @@ class JobRunner:
                         if fleet is None
                         else await fleet.parts(
                             connection=self._connection,
-                            api_key=self._api_key,
+                            credentials=transport.credentials,
                             settings=self._planner.settings_for(job),
                             job=job,
                             root=preparation.tree.root,

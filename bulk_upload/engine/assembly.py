@@ -148,6 +148,7 @@ def assemble(
 
         crew = Crew(
             job=fleet.job,
+            key=fleet.key,
             ttl_s=fleet.ttl_s,
             token=fleet.token,
             expected_count=fleet.expected_count,

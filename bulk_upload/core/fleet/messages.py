@@ -134,7 +134,13 @@ class Leaving(_Message, frozen=True, kw_only=True):
     reason: str
 
 
-FromAgent = Prepared | Hashed | Ended | EndedBundle | Moved | Leaving
+class AskKey(_Message, frozen=True, kw_only=True):
+    """The server refuses the run's API key with this number: is there another one by now?"""
+
+    number: int
+
+
+FromAgent = Prepared | Hashed | Ended | EndedBundle | Moved | Leaving | AskKey
 
 
 class WantedFile(_Message, frozen=True, kw_only=True):
@@ -214,6 +220,13 @@ class Pace(_Message, frozen=True, kw_only=True):
     bytes_per_s: float | None
 
 
+class NewKey(_Message, frozen=True, kw_only=True):
+    """The answer to `AskKey`: the run's API key and its number, None where there is no other one."""
+
+    number: int
+    key: str | None
+
+
 class EndAll(_Message, frozen=True, kw_only=True):
     """Abort all that is in flight."""
 
@@ -226,7 +239,7 @@ class Dismiss(_Message, frozen=True, kw_only=True):
     reason: str
 
 
-ToAgent = Prepare | Drop | Hash | Send | SendBundle | Cancel | Pace | EndAll | Dismiss
+ToAgent = Prepare | Drop | Hash | Send | SendBundle | Cancel | Pace | NewKey | EndAll | Dismiss
 
 
 class FirstFile(_Message, frozen=True, kw_only=True):
@@ -248,6 +261,7 @@ class AgentJob(_Message, frozen=True, kw_only=True):
 
     connection: Connection
     key: str | None
+    key_number: int = 0
     root: bytes
     follow_symlinks: bool
     allow_outside: bool

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 # ruff: noqa: TC001, TC003 - `inspect.signature` evaluates the annotations of a Struct.
-from bulk_upload.core.fleet.messages import AgentJob
+from bulk_upload.core.fleet.messages import AgentJob, NewKey
 from bulk_upload.core.fleet.session import TTL_S
 
 
@@ -64,12 +64,31 @@ class Fleet(Protocol):
         """Return where they come from."""
 
 
+class RunKey(Protocol):
+    """The API key of a run, which may be rotated while it goes on: each one has a number."""
+
+    @property
+    def number(self) -> int:
+        """The number of the current one."""
+
+    def reveal(self) -> str:
+        """Return the current one."""
+
+    def ask(self, refused_number: int, answer: Callable[[NewKey], None]) -> None:
+        """Have `answer` called with the key that takes the place of one that was refused."""
+
+    def worked(self, number: int) -> None:
+        """Record that the server accepted the key with this number."""
+
+
 class FleetParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run must know of its agents: what they are told, the token that opens their next connections, and how many
-    are about to join.
+    """What a run must know of its agents: what they are told, the API key, the token that opens their next connections,
+    and how many are about to join.
     """
 
     job: AgentJob
+    key: Any
+    """A RunKey."""
     token: str
     ttl_s: float
     expected_count: int = 0

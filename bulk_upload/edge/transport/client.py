@@ -53,7 +53,7 @@ class Transport:
         self._profile = connection.profile
         self._clock = clock
         self._form = UploadForm(connection.endpoint, connection.profile)
-        self._credentials = Credentials(settings.api_key, settings.read_key_again)
+        self._credentials = Credentials(settings.api_key, settings.read_key_again, settings.ask_key_again)
         self._files_api: FilesApi | None = None
         self._server_clock = ServerClock()
         self._exchanges = Exchanges(
@@ -110,6 +110,11 @@ class Transport:
     def wire_bytes(self) -> int:
         """Bytes of all bodies that have left this process, also of attempts that failed."""
         return self._exchanges.wire_bytes
+
+    @property
+    def credentials(self) -> Credentials:
+        """The API key in use."""
+        return self._credentials
 
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""

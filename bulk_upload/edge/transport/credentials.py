@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bulk_upload.errors import BulkUploadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bulk_upload.core.api.secret import Secret
 
@@ -19,11 +19,18 @@ class Credentials:
     Args:
         key: the first one.
         read_again: reads the key where it came from; blocks. None where it cannot be read again.
+        ask_again: takes its place where another process has the key.
     """
 
-    def __init__(self, key: Secret, read_again: Callable[[], Secret] | None) -> None:
+    def __init__(
+        self,
+        key: Secret,
+        read_again: Callable[[], Secret] | None,
+        ask_again: Callable[[], Awaitable[Secret]] | None = None,
+    ) -> None:
         self.current = key
         self._read_again = read_again
+        self._ask_again = ask_again
         self._former: list[Secret] = []
         self._untried = False
         self._renewing = asyncio.Lock()
@@ -63,10 +70,15 @@ class Credentials:
         async with self._renewing:
             if self.current is not refused:
                 return True
-            if self._read_again is None or self._untried:
+            if self._untried:
                 return False
             try:
-                key = await asyncio.to_thread(self._read_again)
+                if self._ask_again is not None:
+                    key = await self._ask_again()
+                elif self._read_again is not None:
+                    key = await asyncio.to_thread(self._read_again)
+                else:
+                    return False
             except BulkUploadError:
                 # The refusal is the better message: it says why the server refused the key.
                 return False

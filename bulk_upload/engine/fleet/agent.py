@@ -16,11 +16,13 @@ import msgspec
 from bulk_upload.core.fleet.mailbox import BrokenProtocol
 from bulk_upload.core.fleet.messages import (
     PROTOCOL,
+    AskKey,
     Ended,
     EndedBundle,
     FromAgentFrame,
     Hello,
     Leaving,
+    NewKey,
     Refusal,
 )
 from bulk_upload.core.fleet.session import AgentSession
@@ -30,7 +32,7 @@ from bulk_upload.engine.fleet.agent_work import AgentWork
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from bulk_upload.core.api.pace import Fence
@@ -44,6 +46,9 @@ RECONNECT_S_MIN = 0.1
 RECONNECT_S_MAX = 2.0
 SILENT_SHARE = 0.5
 """A connection on which nothing comes for this share of the TTL is replaced: every beat is confirmed."""
+
+KEY_S = 60.0
+"""How long the coordinator may take to read its API key again: a command may ask a vault."""
 
 FENCED = "the coordinator did not answer in time"
 
@@ -63,6 +68,15 @@ class AgentEnd(msgspec.Struct, frozen=True, kw_only=True):
 
     status: ExitStatus
     reason: str
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session gives to what works in it: its fence, who is told of bytes handed over, and who has the next API key,
+    given the number of the one that was refused."""
+
+    fence: Fence
+    on_handed: Callable[[int], None]
+    ask_key: Callable[[int], Awaitable[NewKey]]
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +129,7 @@ class Agent:
     Args:
         dialer: connects to the coordinator.
         identity: who it is.
-        serving: returns what a session works with, for its job and fence, and with who is told of bytes handed over.
+        serving: returns what a session works with, for its job.
         now: the fence's clock.
         patience_s: how long the coordinator may be out of reach.
     """
@@ -125,7 +139,7 @@ class Agent:
         *,
         dialer: Dialer,
         identity: Identity,
-        serving: Callable[[AgentJob, Fence, Callable[[int], None]], AbstractAsyncContextManager[Serving]],
+        serving: Callable[[AgentJob, Surroundings], AbstractAsyncContextManager[Serving]],
         now: Callable[[], float],
         patience_s: float,
     ) -> None:
@@ -137,6 +151,7 @@ class Agent:
         self._session: AgentSession | None = None
         self._sender: Sender | None = None
         self._news = asyncio.Event()
+        self._new_key: asyncio.Future[NewKey] | None = None
         self._is_tick = False
         self._leaves: str | None = None
 
@@ -214,7 +229,8 @@ class Agent:
         session = AgentSession(hello_at, ttl_s=welcome.ttl_s)
         fence = _Fence(session, self._now)
         handed = _Handed()
-        async with self._serving(welcome.job, fence, handed.add) as serving:
+        given = Surroundings(fence=fence, on_handed=handed.add, ask_key=self._ask_key)
+        async with self._serving(welcome.job, given) as serving:
             work = AgentWork(
                 serving.sender,
                 is_open=fence.is_open,
@@ -338,7 +354,22 @@ class Agent:
             frame = await channel.receive(silent_s)
             session.on_confirmed(frame.beat)
             for message in session.mailbox.receive(frame.seq, frame.seen, frame.messages):
-                await work.act(message, tasks)
+                if isinstance(message, NewKey):
+                    self._take_key(message)
+                else:
+                    await work.act(message, tasks)
+
+    async def _ask_key(self, number: int) -> NewKey:
+        """Ask the coordinator for another API key; without an answer there is none."""
+        self._new_key = asyncio.get_running_loop().create_future()
+        self._post(AskKey(number=number))
+        with anyio.move_on_after(KEY_S):
+            return await self._new_key
+        return NewKey(number=number, key=None)
+
+    def _take_key(self, answer: NewKey) -> None:
+        if self._new_key is not None and not self._new_key.done():
+            self._new_key.set_result(answer)
 
     async def _write(self, channel: Channel, session: AgentSession, work: AgentWork) -> None:
         beat_at = self._now()

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from bulk_upload.core.api.network import DIRECT
 from bulk_upload.core.events import AgentJoined, AgentLeft, AgentLost, Noticed
 from bulk_upload.core.fleet.ends import outcomes_in
-from bulk_upload.core.fleet.messages import PROTOCOL, Dismiss, Pace, Refusal, Welcome
+from bulk_upload.core.fleet.messages import PROTOCOL, Dismiss, NewKey, Pace, Refusal, Welcome
+from bulk_upload.core.fleet.public_job import public
 from bulk_upload.core.fleet.session import CoordinatorSession, SessionState
 from bulk_upload.core.fleet.shares import Shares
 from bulk_upload.core.model import Accepted
-from bulk_upload.core.objects.options import without_secrets
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.text.printable import human_seconds, printable
 from bulk_upload.edge.fleet import Admitted
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.clock import Clock
     from bulk_upload.core.events import Event
     from bulk_upload.core.fleet.messages import AgentJob, Ended, EndedBundle, FromAgent, Hello
+    from bulk_upload.core.fleet.settings import RunKey
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.edge.fleet import Link
     from bulk_upload.edge.ledger import LedgerStore
@@ -57,6 +57,7 @@ class Crew:
 
     Args:
         job: what each of them must know.
+        key: the API key, for those that get it from the run.
         ttl_s: how long one lives without a sign of life.
         bytes_per_s: returns the bandwidth cap that holds now, None for none.
         patience_s: how long the run waits with work for an agent that is not there.
@@ -69,6 +70,7 @@ class Crew:
         self,
         *,
         job: AgentJob,
+        key: RunKey,
         ttl_s: float,
         token: str,
         expected_count: int = 0,
@@ -82,6 +84,7 @@ class Crew:
         emit: Callable[[Event], None],
     ) -> None:
         self._job = job
+        self._key = key
         self._ttl_s = ttl_s
         self._token = token
         self._expected_count = expected_count
@@ -181,8 +184,30 @@ class Crew:
             return Refusal(reason="the run is over")
         member = self._joined(hello)
         member.attach(link)
-        job = self._job if is_private else _public(self._job)
+        # An agent with a key of its own asks for no other one.
+        member.gets_key = is_private and not hello.has_key
+        job = public(self._job)
+        if is_private:
+            member.key_number = self._key.number
+            job = replace(self._job, key=self._key.reveal(), key_number=member.key_number)
         return Admitted(Welcome(session=member.key, ttl_s=self._ttl_s, job=job, token=self._token), member)
+
+    def asks_key(self, member: Member, refused_number: int) -> None:
+        """Give an agent another API key in place of one that was refused, if there is one."""
+
+        def answer(found: NewKey) -> None:
+            member.key_number = found.number
+            member.post(found)
+
+        if member.gets_key:
+            self._key.ask(refused_number, answer)
+        else:
+            member.post(NewKey(number=refused_number, key=None))
+
+    def key_worked(self, member: Member) -> None:
+        """Record that the server took something from an agent."""
+        if member.gets_key:
+            self._key.worked(member.key_number)
 
     def on_error(self, error: Exception) -> None:
         """End the run with an error of a connection."""
@@ -370,13 +395,3 @@ class Crew:
                     hint="start agents, or run the same command without them",
                 )
             )
-
-
-def _public(job: AgentJob) -> AgentJob:
-    """Return a job without what others must not read: the key, a proxy that may have a password, keys of stores."""
-    return replace(
-        job,
-        key=None,
-        connection=replace(job.connection, network=DIRECT),
-        sources=tuple(map(without_secrets, job.sources)),
-    )

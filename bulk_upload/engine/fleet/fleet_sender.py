@@ -11,6 +11,7 @@ import anyio
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.fleet.files import error_of, wanted_file
 from bulk_upload.core.fleet.messages import (
+    AskKey,
     Cancel,
     Drop,
     EndAll,
@@ -26,7 +27,7 @@ from bulk_upload.core.fleet.messages import (
     Prepared,
 )
 from bulk_upload.core.fleet.wire import text_bytes, unpacked
-from bulk_upload.core.model import InDoubt, NotSent
+from bulk_upload.core.model import Accepted, InDoubt, NotSent
 from bulk_upload.core.run.sender import BundleReport, PreparedFile, UploadReport
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.validation.report import FileReport
@@ -295,6 +296,8 @@ class FleetSender:
                     self._on_held()
             case Prepared() | Hashed():
                 self._answered(member, message)
+            case AskKey():
+                self._crew.asks_key(member, message.number)
             case Leaving():
                 self._crew.leaves(member, message.reason)
 
@@ -316,6 +319,9 @@ class FleetSender:
             # Before the outcome is known: what was found is then there for whoever records it.
             request = dispatch.requests[0]
             self._on_checked(request.path, request.purpose, report.checked, report.sent.fingerprint)
+        whole = report.outcome if isinstance(report, UploadReport) else report.answer.whole
+        if isinstance(whole, Accepted):
+            self._crew.key_worked(member)
         dispatch.end(report)
         self._crew.on_idle(member)
 

@@ -85,6 +85,9 @@ class Member:
         self.bodies: dict[int, BodyState] = {}
         """The last known state of its requests, by attempt."""
         self.wire_bytes = self.handed_bytes = 0
+        self.gets_key = False
+        """Whether it uses the run's API key; `key_number` says which one it was given last."""
+        self.key_number = 0
         self.pace_seq = 0
         """The number of the last message about its share of the bandwidth."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bulk_upload.agent_runner import AgentRunner
+    from bulk_upload.core.api.secret import Secret
     from bulk_upload.engine.fleet.agent import AgentEnd
 
 
@@ -99,7 +100,11 @@ def agent(
     from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
 
     token = token_in(token_file)
-    key = None if api_key_file is None else usable_key(bytes_in(api_key_file).decode("utf-8", "replace"))
+
+    def read_key(path: str) -> Secret:
+        return usable_key(bytes_in(path).decode("utf-8", "replace"))
+
+    key = None if api_key_file is None else read_key(api_key_file)
     raise_descriptor_limit()
     share_one_arena()
 
@@ -107,7 +112,14 @@ def agent(
 
     def runner() -> AgentRunner:
         return AgentRunner(
-            url, token, root=root, api_key=key, patience_s=patience, ca_file=ca_file, sources=sources
+            url,
+            token,
+            root=root,
+            api_key=key,
+            read_key_again=None if api_key_file is None else partial(read_key, api_key_file),
+            patience_s=patience,
+            ca_file=ca_file,
+            sources=sources,
         )
 
     end = anyio.run(partial(_serve, runner))
