@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -259,8 +260,8 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         from bulk_upload.cli.commands.plan import plan_and_show  # noqa: PLC0415 - help must not wait for SQLite
 
         return plan_and_show(manifest, options)
-    import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
-
+    # Help must not wait for an HTTP library.
+    from bulk_upload.cli.event_loop import run_on_event_loop  # noqa: PLC0415
     from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
     from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415
     from bulk_upload.cli.output.notify import target_of  # noqa: PLC0415
@@ -334,5 +335,5 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     share_one_arena()
     wanted = folder_request_of(manifest, options)
     if wanted is None:
-        return anyio.run(run_and_report, request)
+        return run_on_event_loop(partial(run_and_report, request))
     return upload_folder(request, wanted, yes=yes)
