@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -266,8 +267,8 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
 
         return plan_and_show(manifest, options)
     with uncollected():
-        import anyio  # noqa: PLC0415 - help must not wait for an HTTP library
-
+        # Help must not wait for an HTTP library.
+        from bulk_upload.cli.event_loop import run_on_event_loop  # noqa: PLC0415
         from bulk_upload.cli.folder.target import folder_request_of  # noqa: PLC0415
         from bulk_upload.cli.run_job import run_and_report  # noqa: PLC0415
         from bulk_upload.cli.run_request import RunRequest  # noqa: PLC0415
@@ -341,7 +342,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
     share_one_arena()
     wanted = folder_request_of(manifest, options)
     if wanted is None:
-        return anyio.run(run_and_report, request)
+        return run_on_event_loop(partial(run_and_report, request))
     from bulk_upload.cli.folder.uploading import upload_folder  # noqa: PLC0415 - a manifest needs none of it
 
     return upload_folder(request, wanted, yes=yes)

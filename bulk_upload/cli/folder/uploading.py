@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
 from msgspec.structs import replace
 
 from bulk_upload.cli.commands.plan import plan_lines
+from bulk_upload.cli.event_loop import run_on_event_loop
 from bulk_upload.cli.folder.asking import ask_purposes, can_ask, confirm
 from bulk_upload.cli.folder.listed import listed_with_progress, nothing_to_upload
 from bulk_upload.cli.folder.screen import folder_lines, other_job_lines, to_upload_line
@@ -49,7 +50,7 @@ def upload_folder(request: RunRequest, wanted: FolderRequest, *, yes: bool) -> i
         if asks and not agreed(planner, folder, listing, request.connection, request.settings.validate):
             tell("Nothing was sent.")
             return ExitStatus.UNFINISHED
-        return anyio.run(run_and_report, replace(request, job=folder.job, listing=listing))
+        return run_on_event_loop(partial(run_and_report, replace(request, job=folder.job, listing=listing)))
 
 
 def agreed(
