@@ -52,7 +52,7 @@ class Access:
 
     def admits(self, header: str) -> bool:
         """Whether what an agent presents is the token, or a ticket, which is used up by that."""
-        given = header.removeprefix(_SCHEME).encode()
+        given = header.removeprefix(_SCHEME).encode(errors="surrogateescape")
         admitted = hmac.compare_digest(given, self.token.encode())
         found = None
         # All of them, whichever it is: how long this takes says nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import ssl
 from contextlib import asynccontextmanager
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bulk_upload.edge.fleet.access import Access
+
+_log = logging.getLogger("bulk_upload.agents")
+_log.addHandler(logging.NullHandler())
 
 HELLO_S = 30.0
 """How long an agent that connected may take to say who it is."""
@@ -123,7 +127,9 @@ class AgentServer:
         """
         app = web.Application()
         app.add_routes([web.get(PATH, self._get_agent)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S, handle_signals=False)
+        runner = web.AppRunner(
+            app, access_log=None, logger=_log, shutdown_timeout=CLOSE_S, handle_signals=False
+        )
         await runner.setup()
         try:
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import msgspec
 import pytest
@@ -63,3 +65,25 @@ async def test_what_is_no_hello_is_no_agent_and_ends_no_run(said: bytes) -> None
             assert response.status == 400
     assert nobody.hellos == []
     assert nobody.errors == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01 this is TLS\r\n\r\n",
+        b"GET /agent HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer \xff\r\n\r\n",
+        b"GET /agent HTTP/1.1\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_leaves_no_trace_on_the_terminal(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anyone who reaches the port may send anything; nothing of it goes beyond the log of agents."""
+    async with AgentServer(Access(), Nobody()).listening("127.0.0.1", 0) as url:
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.readline(), 60)
+        writer.close()
+    assert answer.split()[1].startswith(b"4")
+    assert {one.name for one in caplog.records if one.levelname != "DEBUG"} <= {"bulk_upload.agents"}
