@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from bulk_upload.core.api.endpoint import is_loopback
 from bulk_upload.errors import UsageError
@@ -33,6 +32,8 @@ def variable(name: str | None) -> str | None:
 
 def proxy_of_environment(endpoint: str) -> str | None:
     """Return the proxy for an endpoint in `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, None for this machine."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - help must not wait for an HTTP library
+
     parts = urlsplit(endpoint)
     # A proxy variable meant for remote servers must not affect a rehearsal on this machine.
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
