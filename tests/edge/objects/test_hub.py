@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 from contextlib import closing
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from huggingface_hub import HfApi, close_session
@@ -292,6 +294,22 @@ def test_plain_endpoints_elsewhere_are_refused() -> None:
     stores = Stores([SourceOptions(home="hf://", endpoint="http://hub.example")])
     with pytest.raises(UsageError, match="without encryption"):
         list(objects_under(stores, read_prefix(HOME)))
+
+
+def test_a_head_has_no_body(store: ObjectStore) -> None:
+    """Whatever the method, a file's own answer announces its size; a HEAD ends there, and the connection goes on."""
+    hub = urlsplit(store.hub_url)
+    with closing(http.client.HTTPConnection(hub.hostname or "", hub.port, timeout=WAIT_S)) as connection:
+        path = f"{hub.path}/datasets/sandbox/chat/resolve/main/small.jsonl"
+        for method, body in (("HEAD", b""), ("GET", b"small\n")):
+            connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
+            answer = connection.getresponse()
+            while answer.status in (302, 307):
+                answer.read()
+                path = answer.headers["Location"]
+                connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
+                answer = connection.getresponse()
+            assert (answer.status, answer.headers["Content-Length"], answer.read()) == (200, "6", body)
 
 
 def test_the_sandbox_speaks_as_huggingface_hub_expects(

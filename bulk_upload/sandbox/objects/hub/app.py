@@ -242,6 +242,9 @@ class HubCalls:
         body = Body(content=stored.content, start=start, end=end, step=step)
         response = web.StreamResponse(status=200 if wanted is None else 206, headers=headers)
         response.content_length = body.declared_bytes
+        if request.method == "HEAD":
+            self._record(RequestKind.HEAD, request, response.status)
+            return response
         shelf = self._service.shelves[request.match_info["name"]]
         sender = BodySender(body, lambda: self._service.change(shelf, stored, step))
         try:
