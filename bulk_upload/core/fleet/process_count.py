@@ -1,7 +1,7 @@
 """Decides how many processes a run on one machine is worth. Pure.
 
-`python benchmarks/processes.py` measures a machine, and its last lines are the constants below as that machine has them,
-ready to replace these: they are estimates until then.
+Where a constant is called measured, `python benchmarks/processes.py` measured it on a machine with two processors; its last
+lines are these constants as another machine has them. docs/explanation/performance.md has the table.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from bulk_upload.core.text.printable import human_bytes
 PROCESSES_MAX = 4
 """An estimate: beyond it processes share the coordinator, the disk and the network card, and `--processes N` says more."""
 
-PROCESS_BYTES = 160 * 1024 * 1024
-"""An estimate of one agent's memory: 60 MiB of interpreter and libraries, and the blocks of what it has in flight. The
-benchmark prints the highest peak of its agents."""
+PROCESSORS_EACH = 1.3
+"""Measured: what one process takes that sends 2 x 1 GiB, since its threads hash beside the event loop."""
+
+PROCESSORS_OF_COORDINATOR = 0.3
+"""Measured for large files: what the process takes that sends nothing itself."""
+
+PROCESS_BYTES = 96 * 1024 * 1024
+"""Measured: agents peak at 63 MiB; one with all blocks that it may have, over TLS, at 82 MiB."""
 
 PAYS_FROM_BYTES = 2 * 1024**3
-"""An estimate: one process hashes and encrypts about 1 GB/s, and an agent takes up to a second to start: less data is sent
-as soon by one process. The benchmark divides what two processes start later by what they save a byte of 2 x 1 GiB."""
+"""An estimate: less data is sent as soon by one process. Two of them start 0.6 s later, in which one sends 0.6 GB."""
 
-CAP_PAYS_FROM_BYTES_PER_S = 500_000_000.0
-"""An estimate: one process keeps up with a bandwidth cap below this. The benchmark prints half of what one sends."""
+CAP_PAYS_FROM_BYTES_PER_S = 600_000_000.0
+"""Measured: half of what one process sends, hashing 2 x 1 GiB. It keeps up with a bandwidth cap below this."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +66,12 @@ def process_count(
     if bandwidth_max is not None and bandwidth_max < CAP_PAYS_FROM_BYTES_PER_S:
         return _one(f"the bandwidth cap of {human_bytes(bandwidth_max)}/s is less than one process sends")
     count, reason = PROCESSES_MAX, f"at most {PROCESSES_MAX}"
-    if machine.processors < count:
-        count, reason = int(machine.processors), f"{machine.processors:g} processors may be used"
+    busy = int((machine.processors - PROCESSORS_OF_COORDINATOR) / PROCESSORS_EACH)
+    if busy < count:
+        count, reason = (
+            busy,
+            f"{machine.processors:g} processors may be used, and each process takes {PROCESSORS_EACH}",
+        )
     if in_flight_max is not None and in_flight_max < count:
         count, reason = in_flight_max, f"at most {in_flight_max} in flight"
     if machine.memory_bytes is not None and machine.memory_bytes // PROCESS_BYTES < count:
