@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -22,7 +23,8 @@ from bulk_upload.core.run.job import Job
 from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobPlanner
 from bulk_upload.sandbox import Sandbox
-from tests.e2e.stage import holds_within
+from bulk_upload.sandbox.objects import MadeLines
+from tests.e2e.stage import holds_within, staged
 from tests.engine.objects.stage import example, run
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ pytestmark = pytest.mark.interop
 SMALL_COUNT = 2000
 LARGE = "".join(map(example, range(100_000))).encode()
 """More than the 5 MiB from which on it is put in parts: its tag is then no hash of the content."""
+
+GIB = 1024**3
+PEAK_KIB_MAX = 200 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +149,26 @@ def test_list_of_moto(tmp_path: Path, url: str, bucket: S3Store, monkeypatch: py
         )
         with planner.listing(folder) as listing:
             assert listing.entry_count >= at_least
+
+
+@pytest.mark.timeout(1200)
+def test_objects_of_a_gib_take_little_memory(tmp_path: Path, url: str, bucket: S3Store) -> None:
+    """Two objects of a GiB arrive whole, and most of them is never in memory."""
+    paths = {}
+    for number in range(2):
+        content = MadeLines(GIB, seed=f"large {number}")
+        bucket.put(f"huge-{number}.jsonl", content.chunks(0, content.size), use_multipart=True)
+        digest = hashlib.sha256()
+        for chunk in content.chunks(0, content.size):
+            digest.update(chunk)
+        paths[f"huge-{number}.jsonl"] = digest.hexdigest()
+    store = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    with staged(tmp_path) as stage:
+        stage.manifest.write_text(
+            "".join(json.dumps({"path": f"s3://data/{key}", "purpose": "pre-train"}) + "\n" for key in paths)
+        )
+        ended = stage.start_run(extra_env=store | {"AWS_ENDPOINT": url}).wait(1000)
+        assert ended.code == 0, ended.stderr
+        assert {one.filename: one.sha256 for one in stage.sandbox.files} == paths
+    print(f"\n2 x 1 GiB from moto: {ended.seconds:.0f} s, peak RSS {ended.peak_kib / 1024:.0f} MiB")
+    assert ended.peak_kib < PEAK_KIB_MAX
