@@ -31,7 +31,7 @@ class FilePattern(msgspec.Struct, frozen=True):
 class UndecidedGroup(msgspec.Struct, kw_only=True):
     """Files with one suffix, one guess and one reason. `number` is its place in the order of first sighting.
 
-    `convert_to` names the purposes that all of them can be converted for.
+    `convert_to` names the purposes that all of them can be converted for. `within` has what patterns match, of the examples.
     """
 
     number: int
@@ -41,6 +41,7 @@ class UndecidedGroup(msgspec.Struct, kw_only=True):
     count: int = 0
     file_bytes: int = 0
     examples: list[str] = msgspec.field(default_factory=list)
+    within: list[str] = msgspec.field(default_factory=list)
     convert_to: tuple[str, ...] = ()
 
 
@@ -67,6 +68,7 @@ class UndecidedFiles:
         group.file_bytes += one.file_bytes
         if len(group.examples) < PATTERNS_MAX:
             group.examples.append(one.path)
+            group.within.append(one.path if one.within is None else one.within)
         return group.number
 
     def note_decided(self, path: str) -> None:
@@ -86,7 +88,7 @@ class UndecidedFiles:
         if group.count > len(group.examples):
             return []
         # With a slash in front no name is taken for an exception or a comment.
-        return [pattern_of("/", path) for path in group.examples]
+        return [pattern_of("/", path) for path in group.within]
 
     def _new_group(self, suffix: str, guess: str | None, reason: str) -> UndecidedGroup:
         if len(self.groups) >= GROUPS_MAX:

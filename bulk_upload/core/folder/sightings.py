@@ -52,7 +52,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 class Undecided(msgspec.Struct, frozen=True, kw_only=True):
     """A file whose purpose cannot be told; `guess` is what it most probably is for, `reason` why that is not sure.
 
-    `convert_to` names the purposes that it can be converted for.
+    `convert_to` names the purposes that it can be converted for. `within` is what patterns match, where that is not the path:
+    an object's key after the prefix.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Undecided(msgspec.Struct, frozen=True, kw_only=True):
     guess: str | None = None
     file_bytes: int = 0
     convert_to: tuple[str, ...] = ()
+    within: str | None = None
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ class ObjectScan(msgspec.Struct, frozen=True, kw_only=True):
             return Own(path=path, kind=own)
         purpose = self.given.purpose_of(within)
         if purpose is None:
-            return Undecided(path=path, reason=NO_PATTERN, file_bytes=one.file_bytes)
+            return Undecided(path=path, reason=NO_PATTERN, file_bytes=one.file_bytes, within=within)
         return Chosen(path=path, purpose=purpose, file_bytes=one.file_bytes)
 
     def _is_wanted(self, within: str) -> bool:

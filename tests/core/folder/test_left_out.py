@@ -48,6 +48,15 @@ def test_an_option_changes_no_other_file() -> None:
     assert files.patterns(files.groups[0]) == []
 
 
+def test_patterns_are_of_what_they_match() -> None:
+    """An object is named by its address, and matched by its key after the prefix."""
+    files = UndecidedFiles()
+    files.note_decided("s3://data/chat/good.jsonl")
+    files.add(Undecided(path="s3://data/chat/deep/b.jsonl", reason="text", within="deep/b.jsonl"))
+    assert files.groups[0].examples == ["s3://data/chat/deep/b.jsonl"]
+    assert files.patterns(files.groups[0]) == [FilePattern("/deep/b.jsonl", "/deep/b.jsonl")]
+
+
 def test_memory_does_not_grow_with_the_reasons() -> None:
     """Beyond a screen of groups the rest is one group, which no pattern settles as a whole."""
     files = UndecidedFiles()

@@ -87,6 +87,20 @@ def test_patterns_are_for_the_part_after_the_prefix(planner: JobPlanner, store: 
     assert rest == {"undecided": 1, "own": 0, "hidden": 1, "unwanted": 1}
 
 
+def test_the_advice_for_objects_without_a_purpose_is_one_that_matches(
+    planner: JobPlanner, store: ObjectStore
+) -> None:
+    """With the patterns that settle them, none is left."""
+    job = Job(sources=[options_of(store)])
+    request = FolderRequest(paths=("s3://data/chat",), mappings=("a.jsonl=fine-tune",))
+    with planner.listing(planner.folder_job(job, request)) as listing:
+        undecided = listing.tally.undecided
+        patterns = [one.mapped for group in undecided.groups for one in undecided.patterns(group)]
+    assert "/deep/b.jsonl" in patterns
+    mappings = ("a.jsonl=fine-tune", *(f"{one}=pre-train" for one in patterns))
+    assert listed(planner, store, "s3://data/chat", mappings=mappings)[1]["undecided"] == 0
+
+
 def test_one_object_and_a_whole_bucket(planner: JobPlanner, store: ObjectStore) -> None:
     """The address of an object is a prefix with one object; that of a bucket has all of them, a thousand at once."""
     assert list(listed(planner, store, "s3://data/top.jsonl", purpose="fine-tune")[0]) == [
