@@ -73,6 +73,7 @@ class FirstLook:
         self._ledger = ledger
         self._runs = runs
         self._clock = clock
+        self._is_whole = True
 
     async def look(self, plan: Plan) -> Plan:
         """Return the plan, with a warning where the server has what it would send, or refuse to go on.
@@ -96,6 +97,7 @@ class FirstLook:
             send_count=send_count,
             seen_count=found.entry_count,
             same_content=None if is_new or not found.entry_count else await self._same_content(found),
+            is_whole=self._is_whole,
         )
         match advice_for(sighting):
             case Advice.STOP:
@@ -132,6 +134,7 @@ class FirstLook:
                     ):
                         break
                     if pager.turn(turned, fresh_count=fresh_count or len(page)):
+                        self._is_whole = False
                         break
             except NoAnswer:
                 return False
@@ -171,7 +174,8 @@ def _warned(plan: Plan, words: str) -> Plan:
 
 def _words(sighting: Sighting, runs: EarlierRuns) -> str:
     entries = "entry" if sighting.send_count == 1 else "entries"
-    counted = f"{sighting.seen_count:,} of {sighting.send_count:,} {entries} to send"
+    least = "" if sighting.is_whole else "at least "
+    counted = f"{least}{sighting.seen_count:,} of {sighting.send_count:,} {entries} to send"
     if sighting.is_new:
         return (
             f"this ledger is new, but the server has files with the name, size and purpose of {counted}: if the ledger was "

@@ -43,6 +43,16 @@ async def test_an_ordinary_first_run_says_nothing(tmp_path: Path) -> None:
     assert lost.desk.list_count <= 2
 
 
+async def test_a_list_that_is_not_read_to_its_end_counts_the_least(tmp_path: Path) -> None:
+    """Only its first pages are read: there may be more files of the job behind them."""
+    lost = job(tmp_path)
+    for number in range(500):
+        lost.desk.store(f"other-{number}.jsonl", b"{}\n", at_utc_s=T0 - 90_000.0)
+    send(lost, at_utc_s=T0 - 86_400.0, count=20)
+    (words,) = await lost.look(at_utc_s=T0)
+    assert "purpose of at least 20 of 40 entries to send" in words
+
+
 async def test_a_new_ledger_says_that_its_files_are_there(tmp_path: Path) -> None:
     """It may be lost, so the words name the rebuild; whoever sent them may be another job, so the run goes on."""
     lost = job(tmp_path)

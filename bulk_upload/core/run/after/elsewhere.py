@@ -34,7 +34,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     `seen_count` of the `send_count` entries have a file of their name, size and purpose there, which no receipt is for.
     `is_new` says that the ledger has had no run, otherwise only files made since the last one were counted. `moved` says
     that it lies elsewhere than then. `same_content` is what the smallest of the files showed, None where they could not be
-    compared.
+    compared. `is_whole` says that all was read that matters: otherwise there may be more.
     """
 
     is_new: bool
@@ -42,6 +42,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     send_count: int
     seen_count: int
     same_content: bool | None = None
+    is_whole: bool = True
 
     @property
     def are_many(self) -> bool:
