@@ -8,7 +8,7 @@ import click
 
 from bulk_upload.cli.options.completion import file_names
 from bulk_upload.core.text.printable import printable
-from bulk_upload.core.text.wording import did_you_mean
+from bulk_upload.core.text.wording import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -71,7 +71,8 @@ class SuggestingGroup(click.Group):
         word = args[0]
         if word in names or word.startswith("-"):
             return super().resolve_command(ctx, args)
-        meant = MEANT.get(word, "")
+        # What people try first may be misspelt, too.
+        meant = MEANT.get(nearest(word, (*names, *MEANT)) or "", "")
         group, _, member = meant.rpartition(" ")
         in_group = next((one for one in _MEANT_IN_GROUPS.get(word, ()) if one in names), None)
         if word in _MEANT_OPTIONS:
