@@ -193,6 +193,9 @@ OPTION_MISTAKES = {
     "no manifest": Mistake(("run",), USAGE, ("MANIFEST", "bulk-upload run --help")),
     "unknown command": Mistake(("rnu",), USAGE, ('"rnu"', 'Did you mean "run"?', "--help")),
     "command of other tools": Mistake(("upload", "good.jsonl"), USAGE, ('"upload"', 'Did you mean "run"?')),
+    "misspelt command that is near another word": Mistake(
+        ("serv",), USAGE, ('"serv"', 'Did you mean "serve"?')
+    ),
     "misspelt command of other tools": Mistake(
         ("uplaod", "good.jsonl"), USAGE, ('"uplaod"', 'Did you mean "run"?')
     ),

@@ -31,7 +31,6 @@ MEANT = {
     "reconcile": "resolve",
     "delete": "undo",
     "rollback": "undo",
-    "serve": "sandbox",
     "server": "sandbox",
 }
 """Names that people try first, and the command that does it."""
