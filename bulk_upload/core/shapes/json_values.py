@@ -59,7 +59,11 @@ def record_of(text: bytes) -> Record:
 def whole_record_of(text: bytes) -> Record:
     """Return all values of an object by their keys. Raises `NOT_JSON`, RepeatedKey."""
     record = record_of(text)
-    _require_whole(text, [record], around=0)
+    count = len(record)
+    spare = len(text) - _keys_length(tuple(record)) - sum(map(len, record.values()))
+    # As `_require_whole` has it, for nearly all records there are.
+    if spare != 3 * count - 2 or text.count(b'": ') < count:
+        _require_whole(text, [record], around=0)
     return record
 
 
@@ -194,7 +198,11 @@ def is_verdict(value: Json) -> bool:
 
 def has_verdict(record: Record, names: tuple[str, ...] = VERDICT_KEYS) -> bool:
     """Whether a record says of its one answer that it is good or bad, as KTO has it."""
-    return any(is_verdict(record.get(name, b"")) for name in names)
+    for name in names:
+        value = record.get(name)
+        if value is not None and is_verdict(value):
+            return True
+    return False
 
 
 def is_empty(value: Json) -> bool:
