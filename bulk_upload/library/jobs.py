@@ -188,4 +188,5 @@ def _entry_with(number: int, fields: dict[str, object]) -> Entry:
     if wrong or not isinstance(further, Mapping):
         raise UsageError(f"entry {number}, {quoted(path)}: {(wrong or ['fields'])[0]} is of a wrong type")
     pairs = tuple(sorted((str(name), str(value)) for name, value in further.items()))
+    # All of them were found to be texts above, which mypy cannot see in a dictionary.
     return Entry(path=path, fields=pairs, **texts)  # type: ignore[arg-type]

@@ -240,6 +240,7 @@ def _look(filesystem: Any, *, path: str) -> Fingerprint:  # noqa: ANN401 - fsspe
         try:
             modified = filesystem.modified(path)
         except (NotImplementedError, RuntimeError):
+            # The filesystem keeps no times: whether anything else tells versions apart is decided from `info`.
             modified = None
     return version_in(info, modified=modified)
 
