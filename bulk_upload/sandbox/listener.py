@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import errno
 import threading
+import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from aiohttp import web
 
 from bulk_upload.errors import UsageError
+from bulk_upload.sandbox.accepting import close_server, turns
 from bulk_upload.sandbox.wire import Connection
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Listener:
         self._host = host
         self._on_surplus = on_surplus
         self._connection_count = 0
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
@@ -78,19 +81,25 @@ class Listener:
     async def stop(self) -> None:
         """Take no more connections, and break off what is still served."""
         if self._server is not None:
-            self._server.close()
+            await close_server(self._server)
             self._server = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        # A client that does not read would keep its connection open until the last answer has left.
+        for connection in self._connections:
+            connection.abort()
+        await turns(1)
 
     def _connected(self) -> Connection:
         if self._runner is None or self._runner.server is None:
             raise RuntimeError("the sandbox is not running")
         self._connection_count += 1
-        return Connection(
+        connection = Connection(
             self._runner.server(), number=self._connection_count, on_surplus=self._on_surplus or _ignored
         )
+        self._connections.add(connection)
+        return connection
 
     def _not_bound(self, error: OSError) -> UsageError:
         place = f"port {self.port} on {self._host}"

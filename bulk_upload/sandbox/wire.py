@@ -179,6 +179,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close the connection at once; what has not left is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def reset(self) -> None:
         """Close the connection by a reset: the client may even lose what was sent to it before."""
         if self._transport is None:

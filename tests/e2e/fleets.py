@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakSet
 
 from bulk_upload.agent_runner import serve_agent
 from bulk_upload.core.api.connection import Connection
@@ -20,6 +21,7 @@ from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.job_run import Result
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
+from tests.fakes.stream_server import stream_server
 from tests.waiting import until
 
 KEY = "sandbox-key-of-agents"
@@ -46,8 +48,7 @@ class CutProxy:
         self._port = port
         self._open = asyncio.Event()
         self._open.set()
-        self._broken: list[asyncio.StreamWriter] = []
-        self._passing: set[asyncio.Task[None]] = set()
+        self._writers: WeakSet[asyncio.StreamWriter] = WeakSet()
 
     def cut(self) -> None:
         """Hold back everything from now on."""
@@ -59,32 +60,28 @@ class CutProxy:
 
     def break_off(self) -> None:
         """Close every connection there is."""
-        for one in self._broken:
+        for one in self._writers:
             one.transport.abort()
-        self._broken.clear()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
         """Listen while the block runs; yields the port."""
-        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            self.break_off()
-            for one in self._passing:
-                one.cancel()
-            await asyncio.gather(*self._passing, return_exceptions=True)
+        async with stream_server(self._pass) as port:
+            yield port
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._passing.add(task)
-        self._broken.append(writer)
-        with suppress(OSError):
+        self._writers.add(writer)
+        try:
             behind_reader, behind_writer = await asyncio.open_connection(self._host, self._port)
-            self._broken.append(behind_writer)
+        except OSError:
+            await self._open.wait()
+            return
+        self._writers.add(behind_writer)
+        try:
             await asyncio.gather(self._pipe(reader, behind_writer), self._pipe(behind_reader, writer))
+        except asyncio.CancelledError:
+            behind_writer.transport.abort()
+            raise
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -92,7 +89,8 @@ class CutProxy:
                 await self._open.wait()
                 writer.write(data)
                 await writer.drain()
-            writer.close()
+        await self._open.wait()
+        writer.close()
 
 
 class FleetRun:

@@ -8,6 +8,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.fakes.stream_server import stream_server
+
 
 class Proxy:
     """Remembers the first line of every request it gets. `login` is `user:password`, None for an open one."""
@@ -21,13 +23,10 @@ class Proxy:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Proxy]:
         """Serve."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        login = "" if self._login is None else f"{self._login}@"
-        self.url = f"http://{login}127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
+        async with stream_server(self._connected) as port:
+            login = "" if self._login is None else f"{self._login}@"
+            self.url = f"http://{login}127.0.0.1:{port}"
             yield self
-        finally:
-            server.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

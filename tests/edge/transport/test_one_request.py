@@ -25,6 +25,7 @@ from tests.edge.transport.shipping import (
     transport_to,
     until_no_connection_is_idle,
 )
+from tests.fakes.stream_server import stream_server
 from tests.waiting import until
 
 LOST_ANSWERS = {
@@ -150,13 +151,9 @@ async def test_a_failed_handshake_is_unavailable() -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(400))
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(plain, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with transport_to(f"https://127.0.0.1:{port}") as transport:
+    async with stream_server(plain) as port, transport_to(f"https://127.0.0.1:{port}") as transport:
         report = await ship(transport)
-    server.close()
     assert isinstance(report.outcome, Unavailable)
     assert "SSL" in report.outcome.reason
     assert not report.sent.complete

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from bulk_upload.errors import UsageError
 from tests.edge.transport.proxy_server import Proxy
 from tests.edge.transport.scripted_server import ScriptedServer, accepts
 from tests.edge.transport.shipping import KEY, ship, transport_to
+from tests.fakes.stream_server import stream_server
 
 
 @dataclass(frozen=True)
@@ -227,13 +228,8 @@ async def hopeless(authority: Authority, scene: str) -> AsyncIterator[Transport]
 async def talking(raw: bytes) -> AsyncIterator[int]:
     """Answer whatever comes with the same bytes; yield the port."""
 
-    serving: set[asyncio.Task[None]] = set()
-
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
-        with suppress(OSError, asyncio.CancelledError), closing(writer):
+        with suppress(OSError):
             await reader.read(65536)
             writer.write(raw)
             await writer.drain()
@@ -241,11 +237,8 @@ async def talking(raw: bytes) -> AsyncIterator[int]:
             writer.write_eof()
             await reader.read()
 
-    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving)
+    async with stream_server(connected) as port:
+        yield port
 
 
 @pytest.mark.parametrize("scene", HOPELESS)
