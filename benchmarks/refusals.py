@@ -49,6 +49,7 @@ LIMITS = {
     "rate 100 burst 20": "rate=100,burst=20",
     "50 ms": "answer-delay=0.05",
 }
+CELLS = {**CHANCE, **LIMITS}
 IDEAL_PER_S = {"rate 20 burst 2": 20.0, "12 at once": 240.0, "rate 100 burst 20": 100.0}
 
 
@@ -131,17 +132,16 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--serve", metavar="FAULTS", help=argparse.SUPPRESS)
-    parser.add_argument("cells", nargs="*", metavar="CELL", help=f"of {', '.join([*CHANCE, *LIMITS])}")
+    parser.add_argument("cells", nargs="*", metavar="CELL", help=f"of {', '.join(CELLS)}".replace("%", "%%"))
     given = parser.parse_args()
     if given.serve is not None:
         serve(given.serve)
         return
     vars(capped)["FixedLimit"] = Apart
-    cells = {**CHANCE, **LIMITS}
     print("| cell | found | refused | best fixed | best / found |\n|---|---|---|---|---|")
-    for name in given.cells or cells:
+    for name in given.cells or CELLS:
         count = min(given.files, 600) if name in ("rate 20 burst 2", "rate 100 burst 20") else given.files
-        print(cell(name, cells[name], count, given.rounds), flush=True)
+        print(cell(name, CELLS[name], count, given.rounds), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ _OTHER_KINDS = ("buckets", "kernels")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}", re.ASCII)
 _REFS = re.compile(r"refs/(?:convert/[A-Za-z0-9_.-]+|pr/[0-9]+)(?=/|$)", re.ASCII)
 """Revisions with slashes, which need no escapes: of pull requests, and of conversions to Parquet."""
-_COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
 class HubFlaw(ValueError):
@@ -83,11 +82,6 @@ def repository_of(home: str) -> Repository:
     place, _, revision = home.partition("@")
     kind, _, name = place.partition("/")
     return Repository(kind, name, unquote(revision) or DEFAULT_REVISION)
-
-
-def is_commit(revision: str) -> bool:
-    """Whether a revision is a whole commit id, which never comes to mean another one."""
-    return _COMMIT.fullmatch(revision) is not None
 
 
 def without_revision(base: str) -> str:

@@ -21,6 +21,7 @@ from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.objects.address import read_address, read_prefix
 from bulk_upload.core.objects.options import SourceOptions
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError
+from bulk_upload.edge.objects.filesystems import Filesystems
 from bulk_upload.edge.objects.filesystems.answer import read_block
 from bulk_upload.edge.objects.filesystems.identity import version_in
 from bulk_upload.edge.objects.filesystems.making import settings_of
@@ -153,6 +154,40 @@ async def test_a_filesystem_that_stands_still(memory: Any, monkeypatch: pytest.M
         await read(reader, f"{HOME}/large.jsonl")
     goes_on.set()
     assert found.value.transient
+
+
+async def test_a_connection_that_stood_still_is_used_no_more(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked next does not wait behind the call that hangs, whether it is read or looked up."""
+    goes_on, info = threading.Event(), memory.info
+    hung: list[threading.Thread] = []
+
+    def hangs_once(_: object, path: str) -> Any:
+        if not hung:
+            hung.append(threading.current_thread())
+            goes_on.wait(WAIT_S)
+        return info(path)
+
+    monkeypatch.setattr(type(memory), "info", hangs_once)
+    stores = Stores(stall_s=0.5)
+    path = f"{HOME}/d/ü %20#?.jsonl"
+    with closing(ObjectReader(stores)) as reader:
+        with pytest.raises(SourceError, match="did not answer"):
+            await read(reader, path)
+        monkeypatch.setattr(stores, "_stall_s", WAIT_S)
+        assert await read(reader, path) == b"odd\n"
+    places = Filesystems(stores)
+    hung.clear()
+    monkeypatch.setattr(stores, "_stall_s", 0.5)
+    with closing(places):
+        ((_, first),) = places.ask(read_prefix(f"{HOME}/d"), ["empty"])
+        monkeypatch.setattr(stores, "_stall_s", WAIT_S)
+        ((_, second),) = places.ask(read_prefix(f"{HOME}/d"), ["empty"])
+    assert isinstance(first, SourceError)
+    assert isinstance(second, Fingerprint)
+    assert hung[0].is_alive()
+    goes_on.set()
 
 
 @pytest.mark.parametrize(

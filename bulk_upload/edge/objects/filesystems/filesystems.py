@@ -32,6 +32,10 @@ T = TypeVar("T")
 LANES_MAX = 8
 """Connections to one host: servers of SSH take about ten that have not logged in yet."""
 
+STUCK_MAX = 64
+"""Connections on which nothing came, and that are not ended yet, beyond which none is opened in the place of another: a host
+that is away for hours must not cost a thread for each attempt."""
+
 LISTED_FROM = 20
 """So many files of one folder are worth a list of it."""
 
@@ -59,6 +63,7 @@ class Filesystems:
         self._stores = stores
         self._idle: dict[str, list[Lane]] = {}
         self._free: dict[str, asyncio.Semaphore] = {}
+        self._stuck: list[Lane] = []
 
     async def look(self, address: Address) -> Fingerprint:
         """Return the present version of a file. Raises SourceError."""
@@ -97,14 +102,16 @@ class Filesystems:
     def ask(self, home: Address, keys: Sequence[str]) -> list[Found]:
         """Return what is known about some files, by lists of folders of which many are wanted. Blocking."""
         found: list[Found] = []
-        lane = self._idle.setdefault(home.home, []).pop() if self._idle.get(home.home) else self._new(home)
-        for folder, group in groupby(keys, lambda key: key.rpartition("/")[0]):
-            names = list(group)
-            if len(names) >= LISTED_FROM:
-                found += self._listed(home, lane, folder, set(names))
-            else:
-                found += [(key, self._asked(home, lane, key)) for key in names]
-        self._idle.setdefault(home.home, []).append(lane)
+        lane = self._idle_or_new(home)
+        try:
+            for folder, group in groupby(keys, lambda key: key.rpartition("/")[0]):
+                names = list(group)
+                if len(names) >= LISTED_FROM:
+                    found += self._listed(home, lane, folder, set(names))
+                else:
+                    found += [(key, self._asked(home, lane, key)) for key in names]
+        finally:
+            self._keep(home, lane)
         return found
 
     def under(self, prefix: Address) -> Iterator[list[Found]]:
@@ -166,11 +173,13 @@ class Filesystems:
             return error
 
     def _waited(self, home: Address, lane: Lane, call: Callable[[Any], T]) -> T:
+        asked = lane.submit(call)
         try:
-            return lane.submit(call).result(self._stores.stall_s)
+            return asked.result(self._stores.stall_s)
         except UsageError:
             raise
         except FutureTimeout:
+            lane.is_stuck = not asked.done()
             raise no_answer(human_seconds(self._stores.stall_s)) from None
         except Exception as error:  # noqa: BLE001 - fsspec raises what it likes
             raise self._in_words(home, error) from None
@@ -184,6 +193,7 @@ class Filesystems:
             raise
         except TimeoutError as error:
             if limit.expired():
+                lane.is_stuck = True
                 raise no_answer(human_seconds(self._stores.stall_s)) from None
             raise self._in_words(home, error) from None
         except Exception as error:  # noqa: BLE001 - as above
@@ -200,12 +210,25 @@ class Filesystems:
     async def _lane(self, address: Address) -> Lane:
         """Return a connection that nobody else uses."""
         await self._free.setdefault(address.home, asyncio.Semaphore(LANES_MAX)).acquire()
+        return self._idle_or_new(address)
+
+    def _idle_or_new(self, address: Address) -> Lane:
         idle = self._idle.get(address.home)
         return idle.pop() if idle else self._new(address)
 
     def _give_back(self, address: Address, lane: Lane) -> None:
-        self._idle.setdefault(address.home, []).append(lane)
+        self._keep(address, lane)
         self._free[address.home].release()
+
+    def _keep(self, address: Address, lane: Lane) -> None:
+        """Keep a connection for the next call, unless that would wait behind one that does not end."""
+        if lane.is_stuck:
+            self._stuck = [one for one in self._stuck if one.is_alive]
+            if len(self._stuck) < STUCK_MAX:
+                self._stuck.append(lane)
+                lane.close()
+                return
+        self._idle.setdefault(address.home, []).append(lane)
 
     def _let_go(self, address: Address, lane: Lane, file: Any) -> None:  # noqa: ANN401 - of fsspec
         lane.submit(lambda _: file.close())

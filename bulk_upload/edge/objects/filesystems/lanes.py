@@ -23,6 +23,9 @@ class Lane:
 
     Args:
         make: makes the filesystem; called again where that failed.
+
+    Attributes:
+        is_stuck: whether a call of it was given up: what comes after would wait behind that.
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
@@ -30,6 +33,12 @@ class Lane:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._made: Any = None
+        self.is_stuck = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def submit(self, call: Callable[[Any], T]) -> Future[T]:
         """Run a call with the filesystem on the thread."""
