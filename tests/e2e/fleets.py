@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakSet
 
+import anyio
+
 from bulk_upload.agent_runner import serve_agent
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.profile import FLOW
-from bulk_upload.core.events import AgentJoined, AttemptEnded, Event
-from bulk_upload.core.fleet.settings import FleetSettings
+from bulk_upload.core.events import AgentJoined, AgentLost, AttemptEnded, Event
+from bulk_upload.core.fleet.settings import FleetAddress, FleetSettings
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
+from bulk_upload.engine.fleet.agent import AgentEnd
 from bulk_upload.job_run import Result
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
@@ -189,3 +192,37 @@ async def fleet_run(
             processes=processes,
             settings=RunSettings(**{"settle_s": 1.0, "settle_answered_s": 1.0, **settings}),
         )
+
+
+async def answered_late(fleet: FleetRun) -> Result:
+    """Run with one agent that is cut off while it sends, is lost, and joins again with the answers it got meanwhile."""
+    async with fleet.running() as running:
+        proxy = await fleet.proxied()
+        async with proxy.running() as port:
+            await fleet.join(port=port)
+            await until(lambda: fleet.sandbox.in_flight)
+            proxy.cut()
+            await until(lambda: fleet.seen(AgentLost))
+            joined = len(fleet.seen(AgentJoined))
+            proxy.mend()
+            await until(lambda: len(fleet.seen(AgentJoined)) > joined)
+            return await running
+
+
+def agents_here(*serving: Callable[[FleetAddress], Coroutine[Any, Any, object]]) -> FleetSettings:
+    """Return settings that start agents in this event loop."""
+
+    @asynccontextmanager
+    async def recruit(address: FleetAddress) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as agents:
+            for serve in serving:
+                agents.start_soon(serve, address)
+            yield
+            agents.cancel_scope.cancel()
+
+    return FleetSettings(listen=("127.0.0.1", 0), recruit=recruit)
+
+
+async def serve(address: FleetAddress) -> AgentEnd:
+    """Be one of them until the run ends."""
+    return await serve_agent(address.url, address.issue_ticket())

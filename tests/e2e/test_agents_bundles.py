@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bulk_upload.core.events import AgentJoined, AgentLost, AttemptEnded, AttemptStarted
+from bulk_upload.core.events import AgentLost, AttemptEnded, AttemptStarted
 from bulk_upload.core.fleet.session import AgentSession
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState, InDoubt, Throttled
 from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.exit_status import ExitStatus
-from tests.e2e.fleets import FleetRun, fleet_run
+from tests.e2e.fleets import FleetRun, answered_late, fleet_run
 from tests.waiting import until
 
 TTL_S = 1.0
@@ -101,17 +101,7 @@ async def test_answers_that_come_after_the_loss_are_kept_as_candidates(tmp_path:
     async with fleet_run(
         tmp_path, [1000] * 8, faults="answer-delay=0.6", ttl_s=TTL_S, concurrency=1, bundle=8
     ) as fleet:
-        async with fleet.running() as running:
-            proxy = await fleet.proxied()
-            async with proxy.running() as port:
-                await fleet.join(port=port)
-                await until(lambda: fleet.sandbox.in_flight)
-                proxy.cut()
-                await until(lambda: fleet.seen(AgentLost))
-                joined = len(fleet.seen(AgentJoined))
-                proxy.mend()
-                await until(lambda: len(fleet.seen(AgentJoined)) > joined)
-                result = await running
+        result = await answered_late(fleet)
         assert result.status is ExitStatus.DONE
         ids = {one.file_id for one in fleet.sandbox.files}
         assert len(ids) == 8

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
 
 import anyio
 from msgspec.structs import replace
@@ -34,7 +33,7 @@ from bulk_upload.sandbox.objects import (
     RequestKind,
     parse_object_faults,
 )
-from tests.e2e.fleets import KEY
+from tests.e2e.fleets import KEY, agents_here, serve
 from tests.edge.objects.stage import options_of
 from tests.engine.objects.stage import example
 
@@ -79,24 +78,6 @@ async def store_with(faults: str, *, access_key: str | None = None) -> AsyncIter
     async with ObjectStore(ObjectStoreConfig(buckets=buckets, access_key=access_key)) as store:
         store.use_faults(parse_object_faults(faults))
         yield store
-
-
-def agents_here(*serving: Callable[[FleetAddress], Coroutine[Any, Any, object]]) -> FleetSettings:
-    """Return settings that start agents in this event loop."""
-
-    @asynccontextmanager
-    async def recruit(address: FleetAddress) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as agents:
-            for serve in serving:
-                agents.start_soon(serve, address)
-            yield
-            agents.cancel_scope.cancel()
-
-    return FleetSettings(listen=("127.0.0.1", 0), recruit=recruit)
-
-
-async def serve(address: FleetAddress) -> AgentEnd:
-    return await serve_agent(address.url, address.issue_ticket())
 
 
 async def run(

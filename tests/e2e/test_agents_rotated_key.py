@@ -13,8 +13,7 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_run import Result
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.sandbox import Sandbox, SandboxConfig
-from tests.e2e.fleets import job_in
-from tests.e2e.test_agents_objects import agents_here, serve
+from tests.e2e.fleets import agents_here, job_in, serve
 
 FLEET = agents_here(serve, serve)
 FILE_COUNT = 20

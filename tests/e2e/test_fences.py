@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.events import AgentJoined, AgentLost, AttemptEnded, AttemptStarted
+from bulk_upload.core.events import AgentLost, AttemptEnded, AttemptStarted
 from bulk_upload.core.fleet.session import AgentSession
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState, InDoubt, Throttled
@@ -17,7 +17,7 @@ from bulk_upload.core.run.retry import RetryPolicy
 from bulk_upload.edge.transport.body import UploadBody
 from bulk_upload.engine.fleet import crew
 from bulk_upload.exit_status import ExitStatus
-from tests.e2e.fleets import fleet_run
+from tests.e2e.fleets import answered_late, fleet_run
 from tests.waiting import HANG_S, until
 
 TTL_S = 1.0
@@ -56,17 +56,7 @@ async def test_an_answer_that_comes_after_the_loss_is_kept_as_a_candidate(tmp_pa
     async with fleet_run(
         tmp_path, [1000] * 8, faults="answer-delay=0.6", ttl_s=TTL_S, concurrency=1
     ) as fleet:
-        async with fleet.running() as running:
-            proxy = await fleet.proxied()
-            async with proxy.running() as port:
-                await fleet.join(port=port)
-                await until(lambda: fleet.sandbox.in_flight)
-                proxy.cut()
-                await until(lambda: fleet.seen(AgentLost))
-                joined = len(fleet.seen(AgentJoined))
-                proxy.mend()
-                await until(lambda: len(fleet.seen(AgentJoined)) > joined)
-                result = await running
+        result = await answered_late(fleet)
         assert result.status is ExitStatus.DONE
         assert len(fleet.sandbox.files) == 8
         with sqlite3.connect(result.ledger) as ledger:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec
 
 import pytest
 
 from bulk_upload.edge.files import HashedFile
 from bulk_upload.edge.source_tree import SourceTree
-from tests.waiting import HeldCall
+from tests.waiting import HeldCall, until_the_clock_ticks
+
+Arguments = ParamSpec("Arguments")
 
 
 def _with_time_set_back(path: Path, write: Callable[[bytes], object]) -> None:
@@ -35,6 +38,19 @@ ATTRIBUTE_CHANGES: dict[str, Callable[[Path], object]] = {
     "chmod": lambda path: path.chmod(0o640 if path.stat().st_mode & 0o004 else 0o644),
 }
 """What may happen to a file without any change of its content."""
+
+
+def before_each(
+    read: Callable[Arguments, bytes], change: Callable[[Path], object], path: Path
+) -> Callable[Arguments, bytes]:
+    """Return a `read` before which something happens to a file, at another time than all that was done to it."""
+
+    def changes_first(*args: Arguments.args, **options: Arguments.kwargs) -> bytes:
+        until_the_clock_ticks(path.parent)
+        change(path)
+        return read(*args, **options)
+
+    return changes_first
 
 
 class Opening:

@@ -18,7 +18,7 @@ from bulk_upload.edge.files import (
 )
 from bulk_upload.edge.source_tree import SourceTree
 from tests.edge.files_read import BLOCK_BYTES
-from tests.edge.reading_trees import ATTRIBUTE_CHANGES, CHANGES
+from tests.edge.reading_trees import ATTRIBUTE_CHANGES, CHANGES, before_each
 from tests.waiting import until_the_clock_ticks
 
 
@@ -29,14 +29,7 @@ async def test_a_file_that_changes_while_it_is_loaded_is_refused(
     """What was read is believed only if the file is the same before and after."""
     path = tmp_path / "a"
     path.write_bytes(b"x" * 1000)
-    read = whole.read_exactly
-
-    def changes_first(descriptor: int, byte_count: int) -> bytes:
-        until_the_clock_ticks(tmp_path)
-        CHANGES[change](path)
-        return read(descriptor, byte_count)
-
-    monkeypatch.setattr(whole, "read_exactly", changes_first)
+    monkeypatch.setattr(whole, "read_exactly", before_each(whole.read_exactly, CHANGES[change], path))
     (loaded,) = await reader.load(["a"])
     assert isinstance(loaded, SourceError)
     assert "while it was sent" in loaded.reason
@@ -141,13 +134,7 @@ async def test_attributes_that_never_stop_changing_leave_a_file_for_later(
     """Each read finds another change time: the file is not read for ever, and not given up for good."""
     path = tmp_path / "a"
     path.write_bytes(b"x" * 1000)
-    read = whole.read_exactly
-
-    def changes_first(descriptor: int, byte_count: int) -> bytes:
-        until_the_clock_ticks(tmp_path)
-        ATTRIBUTE_CHANGES["chmod"](path)
-        return read(descriptor, byte_count)
-
+    changes_first = before_each(whole.read_exactly, ATTRIBUTE_CHANGES["chmod"], path)
     monkeypatch.setattr(whole, "read_exactly", changes_first)
     (loaded,) = await reader.load(["a"])
     assert isinstance(loaded, SourceError)

@@ -22,8 +22,8 @@ from bulk_upload.edge.files import (
     fingerprint_of,
 )
 from bulk_upload.edge.source_tree import SourceTree
-from tests.edge.reading_trees import CHANGES, Opening, is_open
-from tests.waiting import HeldCall, until, until_the_clock_ticks
+from tests.edge.reading_trees import CHANGES, Opening, before_each, is_open
+from tests.waiting import HeldCall, until
 
 BLOCK_BYTES = block_bytes_for(1)
 
@@ -168,13 +168,7 @@ async def test_a_file_that_changes_while_it_is_taken_whole_is_refused(
     """What the opening hop read is believed only if the file is the same before and after."""
     path = tmp_path / "a"
     path.write_bytes(b"x" * 1000)
-    read = HashedFile._read_exactly
-
-    def changes_first(file: HashedFile, wanted: int) -> bytes:
-        until_the_clock_ticks(tmp_path)
-        CHANGES[change](path)
-        return read(file, wanted)
-
+    changes_first = before_each(HashedFile._read_exactly, CHANGES[change], path)
     monkeypatch.setattr(HashedFile, "_read_exactly", changes_first)
     with pytest.raises(SourceError, match="while it was sent"):
         async with reader.source("a"):

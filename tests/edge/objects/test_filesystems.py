@@ -26,14 +26,13 @@ from bulk_upload.edge.objects.filesystems.answer import read_block
 from bulk_upload.edge.objects.filesystems.identity import version_in
 from bulk_upload.edge.objects.filesystems.making import settings_of
 from bulk_upload.edge.objects.listing import objects_under
-from bulk_upload.edge.objects.lookup import Lookup
 from bulk_upload.edge.objects.reader import ObjectReader
 from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.errors import UsageError
-from tests.edge.objects.stage import WAIT_S
+from tests.edge.objects.stage import WAIT_S, looked_up, planned, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 LARGE = b"".join(b'{"text": "line %06d"}\n' % number for number in range(120_000))
 HOME = "memory://box"
@@ -59,28 +58,6 @@ def stores() -> Stores:
 def reader(stores: Stores) -> Iterator[ObjectReader]:
     with closing(ObjectReader(stores)) as running:
         yield running
-
-
-def looked_up(stores: Stores, paths: Iterable[str]) -> dict[str, Fingerprint | PathComplaint]:
-    paths = list(paths)
-    with closing(Lookup(stores)) as lookup:
-        lookup.expect(paths)
-        lookup.look()
-        return {path: lookup.inspect(path) for path in paths}
-
-
-def planned(stores: Stores, path: str) -> Fingerprint:
-    found = looked_up(stores, [path])[path]
-    assert isinstance(found, Fingerprint), found
-    return found
-
-
-async def read(reader: ObjectReader, path: str, expected: Fingerprint | None = None) -> bytes:
-    blocks = []
-    async with reader.source(path, expected=expected) as stream:
-        while block := await stream.read():
-            blocks.append(block)
-    return b"".join(blocks)
 
 
 def test_looked_up(memory: Any, stores: Stores) -> None:

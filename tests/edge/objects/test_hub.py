@@ -36,10 +36,10 @@ from bulk_upload.sandbox.objects import (
     object_store_in_thread,
     parse_object_faults,
 )
-from tests.edge.objects.stage import WAIT_S
+from tests.edge.objects.stage import WAIT_S, looked_up, planned, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 TOKEN = "hf_play"
@@ -78,32 +78,11 @@ def reader(store: ObjectStore) -> Iterator[ObjectReader]:
         yield running
 
 
-def looked_up(store: ObjectStore, paths: Iterable[str]) -> dict[str, Fingerprint | PathComplaint]:
-    paths = list(paths)
-    with closing(Lookup(stores_of(store))) as lookup:
-        lookup.expect(paths)
-        lookup.look()
-        return {path: lookup.inspect(path) for path in paths}
-
-
-def planned(store: ObjectStore, path: str) -> Fingerprint:
-    found = looked_up(store, [path])[path]
-    assert isinstance(found, Fingerprint), found
-    return found
-
-
-async def read(reader: ObjectReader, path: str, expected: Fingerprint | None = None) -> bytes:
-    blocks = []
-    async with reader.source(path, expected=expected) as stream:
-        while block := await stream.read():
-            blocks.append(block)
-    return b"".join(blocks)
-
-
 def test_few_files_take_one_request_beside_that_for_the_commit(store: ObjectStore) -> None:
     """Names, sizes and hashes come in one answer, the commit is the version, and what is not there is said."""
     found = looked_up(
-        store, [f"{HOME}/{name}" for name in ("large.jsonl", "d/ü %20#.jsonl", "empty", "none", "d")]
+        stores_of(store),
+        [f"{HOME}/{name}" for name in ("large.jsonl", "d/ü %20#.jsonl", "empty", "none", "d")],
     )
     assert store.counts == {HEAD: 1, LIST: 1}
     large = found[f"{HOME}/large.jsonl"]
@@ -123,7 +102,7 @@ def test_few_files_take_one_request_beside_that_for_the_commit(store: ObjectStor
 def test_many_files_are_listed_in_pages(store: ObjectStore) -> None:
     """A thousand files and more are met by the pages of their folder, not one by one."""
     paths = [f"hf://datasets/sandbox/many/part/{number:08d}.jsonl" for number in range(2600)]
-    found = looked_up(store, paths)
+    found = looked_up(stores_of(store), paths)
     assert store.counts == {HEAD: 1, LIST: 3}
     assert all(isinstance(found[path], Fingerprint) for path in paths[:2500])
     assert all(isinstance(found[path], PathComplaint) for path in paths[2500:])
@@ -147,19 +126,19 @@ def test_prefixes_are_listed(store: ObjectStore, kind: str) -> None:
 async def test_read_from_the_planned_commit(store: ObjectStore, reader: ObjectReader) -> None:
     """A file that was replaced since it was planned is read as it was planned, and the next plan has the other one."""
     path = f"{HOME}/large.jsonl"
-    before = planned(store, path)
+    before = planned(stores_of(store), path)
     store.put("chat", "large.jsonl", b"another\n")
     assert await read(reader, path, before) == LARGE
-    after = planned(store, path)
+    after = planned(stores_of(store), path)
     assert not after.same_version(before)
     assert await read(reader, path, after) == b"another\n"
 
 
 def test_a_new_commit_with_the_same_file_is_no_new_version(store: ObjectStore) -> None:
     """The commit is another one, the hash is the same: nothing is sent again."""
-    before = planned(store, f"{HOME}/small.jsonl")
+    before = planned(stores_of(store), f"{HOME}/small.jsonl")
     store.put("chat", "large.jsonl", b"another\n")
-    after = planned(store, f"{HOME}/small.jsonl")
+    after = planned(stores_of(store), f"{HOME}/small.jsonl")
     assert after.version != before.version
     assert after.same_version(before)
 
@@ -168,7 +147,7 @@ def test_a_new_commit_with_the_same_file_is_no_new_version(store: ObjectStore) -
 async def test_what_is_mended_unseen(store: ObjectStore, reader: ObjectReader, fault: str) -> None:
     """A broken answer goes on where it ended, a busy host is asked again, and the whole is proved by its hash."""
     path = f"{HOME}/large.jsonl"
-    expected = planned(store, path)
+    expected = planned(stores_of(store), path)
     store.use_faults(parse_object_faults(fault))
     assert await read(reader, path, expected) == LARGE
 
@@ -189,7 +168,7 @@ async def test_what_cannot_be_read(
 ) -> None:
     """Each thing that goes wrong has its words, and what another try may mend is transient."""
     path = f"{HOME}/large.jsonl"
-    expected = planned(store, path)
+    expected = planned(stores_of(store), path)
     store.use_faults(parse_object_faults(fault))
     with pytest.raises(SourceError, match=reason) as found:
         await read(reader, path, expected)
@@ -199,7 +178,7 @@ async def test_what_cannot_be_read(
 @pytest.mark.parametrize("fault", ["stall@100%", "stall-head@100%"])
 async def test_a_host_that_stands_still(store: ObjectStore, fault: str) -> None:
     """It is waited for as long as a place may stand still, and left then."""
-    expected = planned(store, f"{HOME}/large.jsonl")
+    expected = planned(stores_of(store), f"{HOME}/large.jsonl")
     store.use_faults(parse_object_faults(fault))
     with (
         closing(ObjectReader(stores_of(store, stall_s=0.2))) as reader,
@@ -223,7 +202,9 @@ def test_a_hub_that_never_answers(store: ObjectStore) -> None:
 async def test_a_body_is_never_of_another_content(store: ObjectStore, reader: ObjectReader) -> None:
     """Bytes that do not have the hash of the commit are not handed over to the end, large or small."""
     for name in ("large.jsonl", "small.jsonl"):
-        wrong = replace(planned(store, f"{HOME}/{name}"), etag="0" * (64 if name == "large.jsonl" else 40))
+        wrong = replace(
+            planned(stores_of(store), f"{HOME}/{name}"), etag="0" * (64 if name == "large.jsonl" else 40)
+        )
         with pytest.raises(SourceError, match="hash differs"):
             await read(reader, f"{HOME}/{name}", wrong)
         loaded = await reader.load([f"{HOME}/small.jsonl"], expected=[replace(wrong, size=6, etag="0" * 40)])
@@ -241,7 +222,7 @@ async def test_small_files_are_loaded_side_by_side(store: ObjectStore, reader: O
 async def test_parts_are_hashed(store: ObjectStore, reader: ObjectReader) -> None:
     """Parts of a file are read by their ranges; a host without ranges is told."""
     path = f"{HOME}/large.jsonl"
-    expected = planned(store, path)
+    expected = planned(stores_of(store), path)
     ranges = [ByteRange(start=5, length=70), ByteRange(start=LARGE_BYTES - 9, length=9)]
     found, _ = await reader.sha256(path, expected=expected, ranges=ranges)
     assert found == hashlib.sha256(LARGE[5:75] + LARGE[-9:]).hexdigest()
@@ -254,7 +235,7 @@ async def test_parts_are_hashed(store: ObjectStore, reader: ObjectReader) -> Non
 
 async def test_the_token_stays_with_the_hub(store: ObjectStore, reader: ObjectReader) -> None:
     """The host that a large file is sent on to never sees the token; the Hub does with each request."""
-    expected = planned(store, f"{HOME}/large.jsonl")
+    expected = planned(stores_of(store), f"{HOME}/large.jsonl")
     await read(reader, f"{HOME}/large.jsonl", expected)
     await read(reader, f"{HOME}/small.jsonl")
     keys = {one.path: one.access_key for one in store.requests if one.kind is GET}
@@ -269,7 +250,7 @@ def test_no_access(store: ObjectStore) -> None:
         found = lookup.inspect(f"{HOME}/small.jsonl")
     assert isinstance(found, PathComplaint)
     assert "refuses access" in found.found
-    missing = looked_up(store, ["hf://datasets/sandbox/other/x", f"{HOME}@v9/small.jsonl"])
+    missing = looked_up(stores_of(store), ["hf://datasets/sandbox/other/x", f"{HOME}@v9/small.jsonl"])
     reasons = [one.found for one in missing.values() if isinstance(one, PathComplaint)]
     assert [reason.rpartition("no such ")[2].partition(" ")[0] for reason in reasons] == [
         "repository,",
@@ -329,7 +310,10 @@ def test_the_sandbox_speaks_as_huggingface_hub_expects(
     assert large.size == LARGE_BYTES
     assert large.lfs is not None
     assert large.lfs.sha256 == hashlib.sha256(LARGE).hexdigest()
-    assert api.dataset_info("sandbox/chat", revision="main").sha == planned(store, f"{HOME}/empty").version
+    assert (
+        api.dataset_info("sandbox/chat", revision="main").sha
+        == planned(stores_of(store), f"{HOME}/empty").version
+    )
     for name, content in (("large.jsonl", LARGE), ("small.jsonl", b"small\n")):
         path = api.hf_hub_download("sandbox/chat", name, repo_type="dataset", cache_dir=tmp_path)
         with open(path, "rb") as file:
