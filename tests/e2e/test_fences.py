@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,9 +197,9 @@ async def test_bodies_are_written_through_the_fence(tmp_path: Path, monkeypatch:
     fences: list[object] = []
     make = UploadBody.__init__
 
-    def noting(self: UploadBody, *args: object, **options: object) -> None:
+    def noting(self: UploadBody, *args: Any, **options: Any) -> None:
         fences.append(options.get("fence"))
-        make(self, *args, **options)  # type: ignore[arg-type]
+        make(self, *args, **options)
 
     monkeypatch.setattr(UploadBody, "__init__", noting)
     async with fleet_run(tmp_path, [10, 300_000]) as fleet, fleet.running() as running:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,10 +135,10 @@ async def test_a_mount_that_fails_at_the_last_look_removes_no_file(
     (tmp_path / "a").write_bytes(b"x" * 10)
     real_stat = os.stat
 
-    def fails(path: object, *args: object, **options: object) -> os.stat_result:
+    def fails(path: Any, *args: Any, **options: Any) -> os.stat_result:
         if str(path).endswith("/a"):
             raise OSError(number, os.strerror(number))
-        return real_stat(path, *args, **options)  # type: ignore[arg-type]
+        return real_stat(path, *args, **options)
 
     async with await reader.open("a") as stream:
         monkeypatch.setattr(os, "stat", fails)

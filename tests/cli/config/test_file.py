@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import click
 import pytest
 from rich.pretty import pretty_repr
 
@@ -232,7 +233,7 @@ def test_jobs_by_name(desk: Path) -> None:
 
 def test_every_option_has_its_section() -> None:
     """Each option of `run` is in one group of its help, and so may stand in the file; no group names what is not there."""
-    run = bulk_upload.get_command(None, "run")  # type: ignore[arg-type]
+    run = bulk_upload.get_command(click.Context(bulk_upload), "run")
     assert run is not None
     names = [name for group in JOB_SECTIONS.values() for name in group]
     assert len(names) == len(set(names))

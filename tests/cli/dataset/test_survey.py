@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -73,8 +74,8 @@ def test_groups_have_two_figures(data: Path) -> None:
     assert found(as_json, "duplicate-across-files") == [
         ("train/b.jsonl", 2, "the example is the same as train/a.jsonl:2")
     ]
-    comparison = msgspec.json.decode(as_json.stdout.splitlines()[-1], type=COMPARISON)
-    assert comparison.overlaps == (  # type: ignore[attr-defined]
+    comparison: Any = msgspec.json.decode(as_json.stdout.splitlines()[-1], type=COMPARISON)
+    assert comparison.overlaps == (
         {"group": "eval", "group_example_count": 3, "beside": "train", "example_count": 1, "prompt_count": 1},
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,15 +36,15 @@ def contradicting(*altered: Altered) -> InDoubt:
     return InDoubt(reason="odd", answered=False, candidate_id="file-9", at_its_word=accepted)
 
 
-def row(file_id: str = "file-1", **fields: object) -> ListedFile:
+def row(file_id: str = "file-1", **fields: Any) -> ListedFile:
     """Return a listed file of 10 bytes."""
-    known: dict[str, object] = {
+    known: dict[str, Any] = {
         "filename": "a.jsonl",
         "bytes": 10,
         "purpose": "fine-tune",
         "created_at": utc_text(START_S),
     }
-    return ListedFile(file_id=file_id, **(known | fields))  # type: ignore[arg-type]
+    return ListedFile(file_id=file_id, **(known | fields))
 
 
 def could_be(habits: ServerHabits, file: ListedFile, *, name: str = "a.jsonl") -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def compared(found: Numbered) -> Comparison:
 
 @given(EXAMPLES, st.randoms())
 def test_comparing_each_with_each_finds_the_same(
-    examples: list[tuple[int, int, int]], random: object
+    examples: list[tuple[int, int, int]], random: Random
 ) -> None:
     """Within files, across files of a group, and between groups, wholes and prompts."""
     found = numbered(examples)
@@ -67,7 +68,7 @@ def test_comparing_each_with_each_finds_the_same(
             elif asked in prompts:
                 both[1].add(place)
     prompts_only = {place for _, alone in pairs.values() for place in alone} - same
-    random.shuffle(found)  # type: ignore[attr-defined]
+    random.shuffle(found)
     result = compared(found)
     assert {one.place for one in result.within.first()} == within
     assert {one.place for one in result.across.first()} == across

@@ -44,7 +44,9 @@ def seen(
     return Compared(file=file(file_id), sameness=sameness, by=by, in_time=in_time, reason=reason)
 
 
-def decided(*compared: Compared, candidate: str | None = None, faithful: bool | None = None) -> object:
+def decided(
+    *compared: Compared, candidate: str | None = None, faithful: bool | None = None
+) -> Adopt | RuledOut | Doubtful:
     return decide(compared, candidate_id=candidate, is_faithful=faithful)
 
 
@@ -125,7 +127,8 @@ def test_without_content_only_the_attempts_own_time_counts(
     """A file that cannot be read back is ours if it is alone and was surely made during the attempt."""
     found = decided(seen(UNREADABLE, in_time=in_time, reason="HTTP 405"), candidate=candidate)
     assert isinstance(found, Adopt) is adopted
-    assert "HTTP 405" in (found.detail if isinstance(found, Adopt) else found.reason)  # type: ignore[attr-defined]
+    assert not isinstance(found, RuledOut)
+    assert "HTTP 405" in (found.detail if isinstance(found, Adopt) else found.reason)
 
 
 def test_without_content_there_may_be_no_other_candidate() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bulk_upload.core.fleet.process_count import (
@@ -37,8 +39,8 @@ def test_much_data_on_a_large_machine_takes_the_most() -> None:
         (Machine(processors=8.0, memory_bytes=0), {"send_bytes": MUCH}, 1, "of memory"),
     ],
 )
-def test_what_is_short_decides(machine: Machine, options: dict[str, float], count: int, why: str) -> None:
+def test_what_is_short_decides(machine: Machine, options: dict[str, Any], count: int, why: str) -> None:
     """Bytes, processors, memory and the person's own caps; the reason names the one that decided."""
-    found = process_count(machine, **options)  # type: ignore[arg-type]
+    found = process_count(machine, **options)
     assert found.count == count
     assert why in found.reason

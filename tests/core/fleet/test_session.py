@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_upload.core.fleet.mailbox import BrokenProtocol, Mailbox
-from bulk_upload.core.fleet.messages import Cancel, Drop, Leaving, Send
+from bulk_upload.core.fleet.messages import Cancel, Drop, FromAgent, Leaving, Send, ToAgent
 from bulk_upload.core.fleet.session import (
     MARGIN_S,
     AgentSession,
@@ -30,8 +30,8 @@ class Ends:
         self.coordinator = CoordinatorSession(self.now, ttl_s=TTL_S)
         self.agent = AgentSession(self.agent_time(), ttl_s=TTL_S)
         self.connected = True
-        self.up: list[tuple[int, int, int, tuple[Leaving, ...]]] = []
-        self.down: list[tuple[int, int, int, tuple[Drop, ...]]] = []
+        self.up: list[tuple[int, int, int, tuple[FromAgent, ...]]] = []
+        self.down: list[tuple[int, int, int, tuple[ToAgent, ...]]] = []
         self.said_up = self.said_down = 0
         self.heard_up: list[int] = []
         self.heard_down: list[int] = []
@@ -84,12 +84,12 @@ class Ends:
     def _post_up(self, beat: int) -> None:
         if self.connected:
             seq, seen, messages = self.agent.mailbox.batch()
-            self.up.append((seq, seen, beat, messages))  # type: ignore[arg-type]
+            self.up.append((seq, seen, beat, messages))
 
     def _post_down(self) -> None:
         if self.connected:
             seq, seen, messages = self.coordinator.mailbox.batch()
-            self.down.append((seq, seen, self.coordinator.beat, messages))  # type: ignore[arg-type]
+            self.down.append((seq, seen, self.coordinator.beat, messages))
 
     def _arrive_up(self) -> None:
         seq, seen, beat, messages = self.up.pop(0)

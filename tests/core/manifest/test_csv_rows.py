@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -155,10 +156,12 @@ def is_settled(path: str) -> bool:
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
 )
-def test_round_trip(rows: list[tuple[str, str, str]], delimiter: str, line_end: str, quoting: int) -> None:
+def test_round_trip(
+    rows: list[tuple[str, str, str]], delimiter: str, line_end: str, quoting: Literal[1, 2]
+) -> None:
     """What the csv module writes with quotes is read back, whatever characters the cells hold."""
     file = io.StringIO(newline="")
-    writer = csv.writer(file, delimiter=delimiter, lineterminator=line_end, quoting=quoting)  # type: ignore[arg-type]
+    writer = csv.writer(file, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     writer.writerows([("path", "remote_name", "fields.note"), *rows])
     results = read(file.getvalue())
     assert [

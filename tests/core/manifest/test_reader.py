@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,8 +24,8 @@ from bulk_upload.errors import UsageError
 P, OTHER, *_ = PURPOSES
 
 
-def rules(where: str = "m.jsonl", **changes: object) -> ManifestRules:
-    return ManifestRules(where=where, root="/data", **changes)  # type: ignore[arg-type]
+def rules(where: str = "m.jsonl", **changes: Any) -> ManifestRules:
+    return ManifestRules(where=where, root="/data", **changes)
 
 
 def read(content: bytes, where: str = "m.jsonl", **changes: object) -> list[Entry | Finding]:
@@ -140,21 +142,21 @@ def test_suffix_decides_where_content_does_not() -> None:
 def test_reading_is_lazy() -> None:
     """Entries come while lines are still to come: nothing is gathered first."""
 
-    def endless() -> object:
+    def endless() -> Iterator[bytes]:
         while True:
             yield JSONL
 
-    assert len(list(islice(read_manifest(endless(), rules()), 5))) == 5  # type: ignore[arg-type]
+    assert len(list(islice(read_manifest(endless(), rules()), 5))) == 5
 
 
 def test_errors_of_the_source_pass_through() -> None:
     """A disk that fails under the iterator is not a finding about content."""
 
-    def failing() -> object:
+    def failing() -> Iterator[bytes]:
         yield JSONL
         raise OSError
 
-    results = read_manifest(failing(), rules())  # type: ignore[arg-type]
+    results = read_manifest(failing(), rules())
     assert isinstance(next(results), Entry)
     with pytest.raises(OSError):
         next(results)

@@ -130,8 +130,9 @@ def test_wrong_address(fault_scope: FaultScope, status: int) -> None:
         assert "--base-url" in judgement.stop.hint
         assert f"HTTP {status}: nothing here" in judgement.stop.reason
         assert state_after(judgement.outcome) is EntryState.PENDING
-        assert judgement.outcome.http_status == status  # type: ignore[union-attr]
-        assert judgement.outcome.reason == astray.reason  # type: ignore[union-attr]
+        assert isinstance(judgement.outcome, Refused | Rejected)
+        assert judgement.outcome.http_status == status
+        assert judgement.outcome.reason == astray.reason
         assert {1, 2} <= set(judgement.reopen)
         assert entry not in judgement.reopen
 

@@ -120,7 +120,7 @@ class Fuse:
         self._after = after
         self.blown = ""
 
-    def guard(self, sql: str, act: Callable[[], Any]) -> Any:
+    def guard(self, sql: str, act: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
         self._left -= 1
         if self._left:
             return act()
@@ -135,13 +135,13 @@ def fused(fuse: Fuse) -> type[sqlite3.Connection]:
 
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-            return fuse.guard(sql, partial(super().execute, sql, *values))  # type: ignore[no-any-return]
+            return fuse.guard(sql, partial(super().execute, sql, *values))
 
         def executemany(self, sql: str, *values: Any) -> sqlite3.Cursor:
-            return fuse.guard(sql, partial(super().executemany, sql, *values))  # type: ignore[no-any-return]
+            return fuse.guard(sql, partial(super().executemany, sql, *values))
 
         def executescript(self, sql: str) -> sqlite3.Cursor:
-            return fuse.guard(sql, partial(super().executescript, sql))  # type: ignore[no-any-return]
+            return fuse.guard(sql, partial(super().executescript, sql))
 
     return Connection
 

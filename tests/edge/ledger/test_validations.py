@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,10 +37,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield made
 
 
-def recalled(store: Store, entry_id: int, **changes: object) -> ValidationResult | None:
+def recalled(store: Store, entry_id: int, **changes: Any) -> ValidationResult | None:
     """Recall what was kept, for the same version and rules or changed ones."""
-    sought = {"fingerprint": PRINT, "rules": "1-a"} | changes
-    return recall_results(store, [ResultKey(entry_id, **sought)]).get(entry_id)  # type: ignore[arg-type]
+    sought: dict[str, Any] = {"fingerprint": PRINT, "rules": "1-a"} | changes
+    return recall_results(store, [ResultKey(entry_id, **sought)]).get(entry_id)
 
 
 def test_a_result_holds_for_one_version_and_one_set_of_rules(store: Store) -> None:
@@ -90,7 +91,9 @@ def test_an_invalid_entry_knows_its_reason_and_its_version(store: Store) -> None
             "remedy": "r",
         }
     ]
-    assert not recalled(store, one, fingerprint=PRINT).is_valid  # type: ignore[union-attr]
+    result = recalled(store, one, fingerprint=PRINT)
+    assert result is not None
+    assert not result.is_valid
 
 
 def test_what_is_remembered_keeps_its_findings(store: Store) -> None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.doubt.content import ByteRange, ReadBack, ranges_to_compare
+from bulk_upload.core.model import Accepted
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.edge.transport.content import REDIRECTS_MAX
 from bulk_upload.sandbox import Sandbox, SandboxConfig
@@ -63,7 +64,8 @@ async def test_a_file_is_read_back_whole_or_by_ranges(tmp_path: Path) -> None:
         transport_to(sandbox.url) as transport,
     ):
         outcome = (await ship(transport, loaded(CONTENT))).outcome
-        file_id = outcome.file_id  # type: ignore[union-attr]
+        assert isinstance(outcome, Accepted)
+        file_id = outcome.file_id
         assert await transport.read_back(file_id, file_bytes=5000) == WHOLE_BACK
         assert await transport.read_back(file_id, file_bytes=5000, ranges=RANGES) == PARTS_BACK
         assert await transport.sha256_of(file_id) == WHOLE_BACK.sha256
@@ -377,8 +379,9 @@ async def test_the_ranges_of_a_large_file_cost_a_fraction_of_it(tmp_path: Path) 
         transport_to(sandbox.url) as transport,
     ):
         outcome = (await ship(transport, loaded(content))).outcome
+        assert isinstance(outcome, Accepted)
         back = await transport.read_back(
-            outcome.file_id,  # type: ignore[union-attr]
+            outcome.file_id,
             file_bytes=len(content),
             ranges=ranges,
         )

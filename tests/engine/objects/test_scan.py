@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,11 +52,11 @@ def planner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobPlanner:
 
 
 def listed(
-    planner: JobPlanner, store: ObjectStore, path: str, **wanted: object
+    planner: JobPlanner, store: ObjectStore, path: str, **wanted: Any
 ) -> tuple[dict[str, str], dict[str, int]]:
     """Return what is found under a prefix by purpose, and how much of the rest there is."""
     job = Job(sources=[options_of(store)])
-    request = FolderRequest(paths=(path,), **wanted)  # type: ignore[arg-type]
+    request = FolderRequest(paths=(path,), **wanted)
     with planner.listing(planner.folder_job(job, request)) as listing:
         with listing.opened() as opened:
             lines = [json.loads(line) for line in opened.lines()]

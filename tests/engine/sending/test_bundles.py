@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from bulk_upload.core.api.profile import FLOW, Complete
+from bulk_upload.core.api.profile import FLOW, Complete, Profile
 from bulk_upload.core.bundle.bundling import FAILED_MAX
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Noticed, Reconciling
 from bulk_upload.core.model import Entry, EntryState
@@ -118,10 +118,10 @@ def test_a_run_without_bundles_has_none() -> None:
         replace(FLOW, complete=Complete.ONE_PAGE),
     ],
 )
-def test_never_where_a_doubt_could_not_be_settled(profile: object) -> None:
+def test_never_where_a_doubt_could_not_be_settled(profile: Profile) -> None:
     """Without a list that settles every doubt there are no bundles, whatever was asked for."""
     world = world_of(10)
-    world.run(BUNDLES, profile=profile)  # type: ignore[arg-type]
+    world.run(BUNDLES, profile=profile)
     assert world.server.bundles.sizes == []
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from bulk_upload.report.live.command_progress import CommandProgress, HeadwayLine
 
@@ -28,11 +29,11 @@ def _validated(count: int, *, byte_total: int | None = 1_000_000_000, errors: in
     )
 
 
-def _after_ten_seconds(clock: _Clock, **known: int | None) -> HeadwayLine:
+def _after_ten_seconds(clock: _Clock, **known: Any) -> HeadwayLine:
     line = clock.line()
     for second in range(1, 11):
         clock.at += 1
-        clock.now = _validated(second * 2, **known)  # type: ignore[arg-type]
+        clock.now = _validated(second * 2, **known)
         line.words()
     return line
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -123,10 +124,10 @@ def test_created_is_a_success(status: int) -> None:
     assert told(status, {"id": "file-1", "bytes": 3}).__class__.__name__ == "Accepted"
 
 
-def named(sameness: Sameness, *, keeps_names: bool = True, **shown: object) -> Adopt | RuledOut | Doubtful:
+def named(sameness: Sameness, *, keeps_names: bool = True, **shown: Any) -> Adopt | RuledOut | Doubtful:
     """Judge a file that a 409 named."""
-    fields = {"filename": "a.jsonl", "bytes": 3, "purpose": "fine-tune"} | shown
-    file = ListedFile(file_id="file-1", **fields)  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"filename": "a.jsonl", "bytes": 3, "purpose": "fine-tune"} | shown
+    file = ListedFile(file_id="file-1", **fields)
     compared = Compared(file=file, sameness=sameness, by=ComparedBy.WHOLE, in_time=False)
     return judge_existing(
         compared, sent_name="a.jsonl", file_bytes=3, purpose="fine-tune", keeps_names=keeps_names
