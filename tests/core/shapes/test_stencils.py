@@ -141,7 +141,7 @@ _TURN = {"role": "user", "content": "a\u00e9\n"}
         (CHAT, {"question": "q", "response": "a", "reference_answer": "4"}),
         (PREFERENCE, {"prompt": "a\u00e9\n", "chosen": [_TURN, {"role": "assistant", "content": "c"}], "rejected": [_TURN, {"role": "assistant", "content": "r"}]}),
         (PREFERENCE, {"chosen": [{**_TURN, "n": 1}, {"role": "assistant", "content": "c"}], "rejected": [{**_TURN, "n": 2}, {"role": "assistant", "content": "r"}]}),
-        (PREFERENCE, {one: [{"role": "user", "content": "p", "n": {"a": "\u00e9"}}, {"role": "assistant", "content": one}] for one in ("chosen", "rejected")}),
+        (PREFERENCE, {one: [{"role": "user", "content": "p"}, {"role": "assistant", "content": "q", "n": {"a": "\u00e9"}}, {"role": "assistant", "content": one}] for one in ("chosen", "rejected")}),
         (PREFERENCE, {"chosen": [_TURN, _TURN, {"role": "assistant", "content": "c"}], "rejected": [_TURN, {"role": "assistant", "content": "c"}]}),
     ],
 )  # fmt: skip
