@@ -2,8 +2,8 @@
 
     python benchmarks/conversion.py [--folder DIR] [--megabytes 50] [--rounds 5] [--only SHAPE]
 
-Expectation: Alpaca takes at most 1.6 times as long as the loop, which converts nothing, and memory does not depend on the
-size of the file.
+Expectation: no shape takes more than 1.6 times as long as the loop, which converts nothing, and memory does not depend on
+the size of the file.
 """
 
 from __future__ import annotations

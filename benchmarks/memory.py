@@ -65,10 +65,13 @@ def write(path: str, kind: str, byte_count: int, *, between: bytes = b"\n", arou
 
 def write_line(path: str, byte_count: int) -> None:
     """Write one record of so many bytes."""
-    part = texts(random.Random(path))(1000, 1000).replace("\n", " ").replace('"', "'")
-    text = part * (byte_count // len(part.encode()) + 1)
+    text = texts(random.Random(path))(1000, 1000)
+    part = json.dumps(text, ensure_ascii=False)[1:-1].encode() + b" "
+    # Piece by piece: the peak of this process would be that of the commands it starts.
     with open(path, "wb") as file:
-        file.write(json.dumps({"instruction": "a", "output": text}, ensure_ascii=False).encode() + b"\n")
+        file.write(b'{"instruction": "a", "output": "')
+        file.writelines(part for _ in range(byte_count // len(part) + 1))
+        file.write(b'"}\n')
 
 
 def commands(folder: str, gigabytes: float, line_megabytes: int) -> Iterator[tuple[str, list[str]]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
+from concurrent import futures
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +18,7 @@ from bulk_upload.edge.files import (
     HashedFile,
 )
 from bulk_upload.edge.files.pool import FileCalls, ReadingPool
+from bulk_upload.edge.files.reader import AT_ONCE_S, TRIED_EVERY
 from bulk_upload.edge.source_tree import SourceTree
 from tests.edge.reading_trees import DeadMount
 from tests.waiting import HeldCall, until
@@ -84,3 +88,30 @@ async def test_a_call_that_never_began_is_not_its_files_fault(tree: SourceTree) 
     assert caught.value.local_limit
     hangs.released.set()
     pool.shutdown()
+
+
+async def test_an_event_loop_waits_only_for_what_is_read_at_once(
+    tmp_path: Path, tree: SourceTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a batch that hangs the loop does not stand still for the next ones, until it tries again."""
+    mount = DeadMount(tree)
+    reader = FileReader(mount, thread_count=2, stuck_s=0.05)
+    (tmp_path / "alive").write_bytes(b"x")
+    (tmp_path / "dead").touch()
+    waited: list[float | None] = []
+
+    def wait(calls: Sequence[futures.Future[object]], timeout: float | None = None) -> object:
+        waited.append(timeout)
+        # Only the first batch is not read at once, however busy the machine is.
+        return futures.wait(calls, timeout if len(waited) == 1 else 60.0)
+
+    monkeypatch.setattr("bulk_upload.edge.files.reader.futures", SimpleNamespace(wait=wait))
+    assert isinstance((await reader.load(["dead"]))[0], SourceError)
+    for _ in range(TRIED_EVERY - 1):
+        assert isinstance((await reader.load(["alive"]))[0], LoadedFile)
+    assert waited == [AT_ONCE_S]
+    for count in (2, 3):
+        assert isinstance((await reader.load(["alive"]))[0], LoadedFile)
+        assert len(waited) == count
+    mount.released.set()
+    reader.close()

@@ -13,6 +13,7 @@ from bulk_upload.core.shapes.json_values import NOT_JSON, is_object, on_one_line
 from bulk_upload.core.shapes.names import SYSTEM_KEYS
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.repairs import repaired
+from bulk_upload.core.shapes.stencils.known import Stencils
 from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
 from bulk_upload.core.validation.examples.alternatives import line_judge
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
@@ -109,6 +110,7 @@ class Converter:
         self._reader = reader_of(purpose.schema)
         self._converts = False
         # A pair may be valid and still hold its answer twice.
+        self._stencils = None if self._target is None else Stencils(self._target)
         self._passes_first = self._target is not None and self._target.layout is not Layout.PREFERENCE
 
     def convert(self, records: Sequence[bytes]) -> Written:
@@ -125,6 +127,10 @@ class Converter:
                 continue
             if not text:
                 tally.blank += 1
+                continue
+            line = self._by_stencil(text)
+            if line is not None:
+                lines.append(self._ended(line))
                 continue
             try:
                 made = self._lines(text)
@@ -149,6 +155,25 @@ class Converter:
             self.tally.repaired[_SEPARATORS] += 1
             text = _CUTTING.sub(lambda found: _ESCAPES[found[0]], text)
         return text + b"\n"
+
+    def _by_stencil(self, text: bytes) -> Json | None:
+        """Return the line that a record becomes as others of its file do, None where it takes the exact path."""
+        if self._stencils is None or not is_object(text):
+            return None
+        found = self._stencils.line(text)
+        if found is None:
+            return None
+        line, stencil = found
+        if not (self._passes_bare(line) if stencil.is_bare else self._passes(line)):
+            return None
+        self._converts = not stencil.is_same
+        if stencil.is_same:
+            self.tally.kept += 1
+        else:
+            self.tally.converted[stencil.shape] += 1
+        for name in stencil.empty:
+            self.tally.empty[name] += 1
+        return line
 
     def _lines(self, text: bytes) -> list[Json]:
         self._require_fitting(text)
@@ -224,6 +249,16 @@ class Converter:
             found = self._reader.judge(self._reader.lenient(text))
             if not (is_utf8 or text.isascii()):
                 text.decode("utf-8")
+        except NOT_PASSED:
+            return False
+        return found is not None and not any(map(is_error, found))
+
+    def _passes_bare(self, text: Json) -> bool:
+        """Whether a line passes that has nothing but what its schema asks for."""
+        if len(text) > self._line_bytes_max:
+            return False
+        try:
+            found = self._reader.judge_strict(self._reader.strict(text))
         except NOT_PASSED:
             return False
         return found is not None and not any(map(is_error, found))

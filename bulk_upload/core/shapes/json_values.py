@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -30,6 +30,8 @@ _CONTINUES = frozenset(bytes([one]) for one in range(0x80, 0xC0))
 _EMPTY = frozenset({b'""', b"null", b"[]", b"{}"})
 _NUMBER_START = frozenset(b"-0123456789")
 _BROKEN_LINE = re.compile(rb"[ \t]*[\r\n]\s*")
+
+_AS_PAIRS: Any = {"object_pairs_hook": list, "parse_int": str, "parse_float": str}
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
@@ -59,11 +61,8 @@ def record_of(text: bytes) -> Record:
 def whole_record_of(text: bytes) -> Record:
     """Return all values of an object by their keys. Raises `NOT_JSON`, RepeatedKey."""
     record = record_of(text)
-    count = len(record)
-    spare = len(text) - _keys_length(tuple(record)) - sum(map(len, record.values()))
-    # As `_require_whole` has it, for nearly all records there are.
-    if spare != 3 * count - 2 or text.count(b'": ') < count:
-        _require_whole(text, [record], around=0)
+    if _written([record], _spacing_of(text)) != text:
+        _require_whole([json.loads(text, **_AS_PAIRS)], [record])
     return record
 
 
@@ -94,39 +93,35 @@ def require_json(text: bytes) -> None:
 def whole_records_of(value: Json) -> list[Record]:
     """Return the objects of an array with all their values. Raises `NOT_JSON`, RepeatedKey."""
     records = [{key: bytes(inner) for key, inner in one.items()} for one in _objects(value)]
-    _require_whole(value, records, around=_BRACKETS)
+    spacing = _spacing_of(value)
+    if b"[" + _written(records, spacing) + b"]" != value:
+        _require_whole(json.loads(value, **_AS_PAIRS), records)
     return records
 
 
-def _require_whole(text: bytes, records: list[Record], *, around: int) -> None:
-    """Raise RepeatedKey where a text has more than these records; `around` are the bytes around them.
+def _spacing_of(text: bytes) -> bytes:
+    """Return what is between the key and the value that come first: most writers have it everywhere."""
+    colon = text.find(b'":') + 2
+    return text[colon : colon + 1] if text[colon : colon + 1] == b" " else b""
 
-    Another value would show in the length. Most texts have no white space between their values, or that of `json.dumps`;
-    others are read once more.
-    """
-    length, gap_count, key_count = around, max(len(records) - 1, 0), 0
-    for record in records:
-        length += _keys_length(tuple(record)) + sum(map(len, record.values()))
-        key_count += len(record)
-        gap_count += max(len(record) - 1, 0)
-    if len(text) == length + gap_count:
-        return
-    if len(text) == length + 2 * gap_count + key_count and text.count(b'": ') >= key_count:
-        return
-    pairs = json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str)
-    for one, record in zip(pairs if around else [pairs], records, strict=True):
+
+def _written(records: list[Record], spacing: bytes) -> bytes:
+    """Return the objects as most writers write them: a text that is the same has no other values."""
+    comma = b"," + spacing
+    return comma.join(
+        [
+            b"{" + comma.join([_key(name, spacing) + value for name, value in record.items()]) + b"}"
+            for record in records
+        ]
+    )
+
+
+def _require_whole(pairs: list[list[tuple[str, object]]], records: list[Record]) -> None:
+    """Raise RepeatedKey where there are more pairs of a key and its value than are in the records."""
+    for one, record in zip(pairs, records, strict=True):
         if len(one) > len(record):
             counts = Counter(key for key, _ in one)
             raise RepeatedKey(next(key for key, count in counts.items() if count > 1))
-
-
-@lru_cache(maxsize=1024)
-def _keys_length(names: tuple[str, ...]) -> int:
-    """Return how many bytes an object has besides its values and the commas between them."""
-    return _BRACKETS + sum(len(_key(one)) for one in names)
-
-
-_BRACKETS = len(b"{}")
 
 
 def items_of(value: Json) -> list[Json]:
@@ -242,8 +237,8 @@ def object_of(fields: Mapping[str, Json]) -> Json:
 
 
 @lru_cache(maxsize=4096)
-def _key(name: str) -> bytes:
-    return encode_text(name) + b":"
+def _key(name: str, spacing: bytes = b"") -> bytes:
+    return encode_text(name) + b":" + spacing
 
 
 def array_of(values: Iterable[Json]) -> Json:

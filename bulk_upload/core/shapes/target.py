@@ -42,6 +42,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     content_parts: bool = False
 
 
+def fields_of(layout: Layout) -> frozenset[str]:
+    """Return the fields of a layout."""
+    return next(fields for fields, one in _FIELDS.items() if one is layout)
+
+
 @lru_cache(maxsize=1024)
 def other_fields(own: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
     """Return which of the `names` of a line make it, beside its `own` fields, data of another purpose."""

@@ -7,9 +7,9 @@ from functools import lru_cache
 from bulk_upload.core.shapes.json_values import VERDICT_KEYS
 from bulk_upload.core.shapes.layouts.conversation import ANSWER_KEYS
 from bulk_upload.core.shapes.layouts.reinforcement import REFERENCE_KEYS, REWARD
-from bulk_upload.core.shapes.names import NAMED_KEYS, PAIR_KEYS, TEXT_KEYS
-from bulk_upload.core.shapes.prompts import CONVERSATION_KEYS, QUESTION_KEYS
-from bulk_upload.core.shapes.target import TEXT, Layout
+from bulk_upload.core.shapes.names import NAMED_KEYS, PAIR_KEYS, SYSTEM_KEYS, TEXT_KEYS
+from bulk_upload.core.shapes.prompts import CONTEXT_KEYS, CONVERSATION_KEYS, HISTORY_KEYS, QUESTION_KEYS
+from bulk_upload.core.shapes.target import CHOSEN, MESSAGES, REFERENCE, REJECTED, TEXT, Layout
 
 _KEYS_REMEMBERED_MAX = 1024
 
@@ -20,6 +20,11 @@ TELLING_KEYS = frozenset(
     }
 )  # fmt: skip
 """A record with none of these keys has no name, and no layout knows it."""
+
+READ_KEYS = frozenset(
+    {*TELLING_KEYS, *SYSTEM_KEYS, *HISTORY_KEYS, *CONTEXT_KEYS, MESSAGES, CHOSEN, REJECTED, REFERENCE}
+)
+"""Values under other keys make no difference to conversion."""
 
 
 @lru_cache(maxsize=_KEYS_REMEMBERED_MAX)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from concurrent import futures
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
@@ -37,6 +38,14 @@ SLOW_FILE_S = 0.002
 From a warm cache one thread reads faster than several, which would wait for each other at the interpreter."""
 
 PART_FILES_MIN = 4
+
+AT_ONCE_S = 0.004
+"""How long a busy event loop does nothing while a batch of small files is read. Each system call of the reading thread
+lets go of the interpreter lock; beside a thread that wants it, the thread gets it back only after a switch of threads,
+several times a file. From a warm cache a batch takes half of this. Where it does not, the loop goes on, and waits only for
+every `TRIED_EVERY`th batch, to see whether that has changed."""
+
+TRIED_EVERY = 32
 
 
 def part_count_for(file_count: int, waited_s_per_file: float, *, thread_count: int) -> int:
@@ -85,6 +94,8 @@ class FileReader:
         self._ignore_ctime = ignore_ctime
         self._blocks = Blocks()
         self._waited_s_per_file = 0.0
+        self._slow_count = 0
+        """Batches that were not read at once, since the last one that was."""
 
     async def open(self, path: str, *, hashing: bool | None = None) -> StreamedFile:
         """Open a file to stream it, whatever its size. Raises SourceError.
@@ -153,11 +164,24 @@ class FileReader:
     ) -> list[LoadedFile | SourceError]:
         calls = self._calls()
         loading = calls.submit(self._load_all, files)
+        if self._is_read_at_once(loading):
+            loaded, self._waited_s_per_file = loading.result()
+            return loaded
         try:
             loaded, self._waited_s_per_file = await calls.result_of(asyncio.wrap_future(loading))
         except SourceError as error:
             return [error] * len(files)
         return loaded
+
+    def _is_read_at_once(self, loading: Future[Any]) -> bool:
+        """Wait for a batch without letting the event loop go on, as long as that is worth it; return whether it is read."""
+        if self._slow_count % TRIED_EVERY or self._waited_s_per_file >= SLOW_FILE_S:
+            self._slow_count += 1
+            return False
+        futures.wait((loading,), AT_ONCE_S)
+        is_read = loading.done()
+        self._slow_count = 0 if is_read else self._slow_count + 1
+        return is_read
 
     async def sha256(
         self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()

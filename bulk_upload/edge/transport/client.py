@@ -170,13 +170,14 @@ class Transport:
             fence=self._settings.fence,
         )
         sending = InFlight(body, this_task(), request.path)
-        outcome = await self._exchanges.carry(
-            sending,
-            partial(self._upload, request, body, sending),
-            ended=lambda given_up: ended_by_us(body, sent_body(request, body), given_up),
-            on_cancelled=lambda outcome: on_cancelled(_report(request, body, outcome)),
+
+        def ended(given_up: GivenUp) -> UploadReport:
+            sent = sent_body(request, body)
+            return UploadReport(outcome=ended_by_us(body, sent, given_up), sent=sent)
+
+        return await self._exchanges.carry(
+            sending, partial(self._upload, request, body, sending), ended=ended, on_cancelled=on_cancelled
         )
-        return _report(request, body, outcome)
 
     async def send_bundle(
         self,
@@ -239,7 +240,7 @@ class Transport:
         """Write a file's content, piece by piece, and return its hash and length. Raises NoAnswer."""
         return await self._open_questions().download(file_id, write, file_bytes=file_bytes)
 
-    async def _upload(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> Outcome:
+    async def _upload(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> UploadReport:
         answer = await self._exchanges.request(
             self._form.url(request),
             sending,
@@ -247,19 +248,21 @@ class Transport:
             answer_bytes_max=ANSWER_BYTES_MAX,
             ask_first=request.ask_first,
         )
+        sent = sent_body(request, body)
         if not isinstance(answer, HttpAnswer):
-            return answer
-        self._note_clock(answer.headers)
+            return UploadReport(outcome=answer, sent=sent)
+        now = moment(self._clock)
+        self._server_clock.note_date(http_date_s(answer.headers.get("date", "")), now)
         outcome = decipher(
             status=answer.status,
             headers=answer.headers,
             body=answer.body,
-            sent=sent_body(request, body),
-            now_utc_s=self._clock.utc_s(),
+            sent=sent,
+            now_utc_s=now.utc_s,
             profile=self._profile,
         )
         if isinstance(outcome, Accepted):
-            self._note_accepted(outcome, answer)
+            self._note_accepted(outcome, answer, now)
         elif (
             isinstance(outcome, Rejected) and answer.asked and answer.status == HTTPStatus.EXPECTATION_FAILED
         ):
@@ -267,7 +270,7 @@ class Transport:
             outcome = _to_send_again(outcome, outcome.reason)
         else:
             outcome = await self._unless_key_changed(outcome, answer)
-        return without_secret(outcome, self._credentials)
+        return UploadReport(outcome=without_secret(outcome, self._credentials), sent=sent)
 
     async def _upload_bundle(
         self, sending: InFlight, sent: Callable[[], tuple[SentBody, ...]]
@@ -292,17 +295,15 @@ class Transport:
         )
         # One of them shows the server's time as well as all.
         if isinstance(found.whole, Accepted):
-            self._note_accepted(found.whole, answer)
+            self._note_accepted(found.whole, answer, moment(self._clock))
         if not found.is_by_file:
             whole = await self._unless_key_changed(found.whole, answer)
             found = found if whole is found.whole else of_all(whole, members)
         return bundle_without_secret(found, self._credentials)
 
-    def _note_accepted(self, outcome: Accepted, answer: HttpAnswer) -> None:
+    def _note_accepted(self, outcome: Accepted, answer: HttpAnswer, now: Moment) -> None:
         self._credentials.worked(answer.key)
-        self._server_clock.note_accepted(
-            outcome.file_id, outcome.created_at, began_s=answer.began_s, now=moment(self._clock)
-        )
+        self._server_clock.note_accepted(outcome.file_id, outcome.created_at, began_s=answer.began_s, now=now)
 
     async def _unless_key_changed(self, outcome: Outcome, answer: HttpAnswer) -> Outcome:
         """Return an outcome; of a key that was refused, and is another one by now, one that the next attempt changes."""
@@ -355,7 +356,3 @@ def sent_bodies(
 def _to_send_again(outcome: Rejected | Refused, reason: str) -> Unavailable:
     """Return a refusal of the way the request was made, which the next attempt will change."""
     return Unavailable(reason=reason, http_status=outcome.http_status, request_id=outcome.request_id)
-
-
-def _report(request: UploadRequest, body: UploadBody, outcome: Outcome) -> UploadReport:
-    return UploadReport(outcome=outcome, sent=sent_body(request, body))

@@ -136,8 +136,8 @@ class Exchanges:
         body = sending.body
         key = self._credentials.current
         asks = ask_first and not self.ignores_expect
-        self._server_clock.note_ours(moment(self._clock))
-        began_s = self._clock.monotonic()
+        began = moment(self._clock)
+        self._server_clock.note_ours(began)
         try:
             with self._asking(sending) if asks else _NOTHING:
                 response = await self.session.request(
@@ -172,7 +172,7 @@ class Exchanges:
             status=response.status,
             headers=self._credentials.clean(lower_case_headers(response)),
             body=answer,
-            began_s=began_s,
+            began_s=began.monotonic_s,
             key=key,
             asked=asks,
         )

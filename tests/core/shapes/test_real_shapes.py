@@ -214,6 +214,8 @@ def test_what_a_purpose_has_no_place_for_is_named() -> None:
         ),
         (REINFORCEMENT, b'{"prompt":"p","reward_model":{"ground_truth":"4","ground_truth":"5"}}'),
         (PRETRAIN, b'{"content":"a","content":"b"}'),
+        # What is missing is as long as white space would be, of which the texts have some too.
+        (CHAT, b'{"a":11,"a":"\\": \\": \\": \\": ","instruction":"i","output":"o","d":3}'),
     ],
 )
 def test_a_key_that_is_there_twice_loses_no_value(purpose: Purpose, line: bytes) -> None:
