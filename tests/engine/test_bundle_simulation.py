@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.doubt.resolution import Doubts
-from tests.engine.test_simulation import Story, name_of_seed, name_of_seeds, tell, tell_all
+from tests.engine.story import Story, name_of_seed, name_of_seeds, tell, tell_all
 from tests.fakes.bundle_rules import BundleFate
 from tests.fakes.server_settings import ServerSettings
 

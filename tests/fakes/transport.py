@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import anyio
 
 from bulk_upload.core.api.paging import ListedPage
 from bulk_upload.core.api.profile import FLOW
@@ -17,7 +14,7 @@ from bulk_upload.core.bundle.answer import decipher_bundle, of_all
 from bulk_upload.core.clock import moment
 from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.events import BodyNow
-from bulk_upload.core.model import Accepted, NotSent, SentBody
+from bulk_upload.core.model import Accepted
 from bulk_upload.core.run.sender import BundleReport, UploadReport
 from bulk_upload.core.run.source import LoadedFile, SourceError, outcome_of
 from bulk_upload.core.text.timestamps import utc_text
@@ -25,6 +22,7 @@ from bulk_upload.edge.transport import NoAnswer
 from tests.fakes.bundle_rules import BundleFate
 from tests.fakes.bundles import receive_bundle
 from tests.fakes.fates import EARLY, Fate
+from tests.fakes.sending import FRAME_BYTES, EarlyEnd, Sending, ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,63 +39,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.run.source import FileStream, Source
     from tests.fakes.server import Answer, FakeServer, Request
 
-FRAME_BYTES = 300
-"""What a form adds to a file."""
-
 ANSWER_S = 60.0
 """How long an answer may take after the last byte left."""
-
-
-class _EarlyEnd(Exception):
-    """The server answers, or hangs up, before the body is complete."""
-
-
-@dataclass(slots=True, eq=False)
-class Sending:
-    """One request on its way."""
-
-    request: UploadRequest
-    source: Source
-    on_handed: Callable[[int], None]
-    began_at: float
-    request_no: int = 0
-    pace: Pace | None = None
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    handed_bytes: int = 0
-    complete: bool = False
-    failure: SourceError | None = None
-    given_up: str | None = None
-
-    @property
-    def sent(self) -> SentBody:
-        """What has gone out so far."""
-        source = self.source
-        return SentBody(
-            sent_name=self.request.sent_name,
-            purpose=self.request.purpose,
-            file_bytes=source.fingerprint.size,
-            complete=self.complete,
-            handed_bytes=self.handed_bytes,
-            sha256=source.sha256 if self.complete else None,
-            fingerprint=source.fingerprint,
-        )
-
-    async def wait_for_pace(self, file_bytes: int, *, last: bool) -> None:
-        """Wait until the bandwidth cap lets a piece pass."""
-        left_bytes = file_bytes + (FRAME_BYTES if last else 0)
-        while left_bytes and self.pace is not None and (piece_bytes := self.pace.piece_bytes) is not None:
-            count = min(left_bytes, piece_bytes)
-            await self.pace.pass_bytes(count)
-            left_bytes -= count
-
-    def hand_over(self, file_bytes: int, *, last: bool) -> int:
-        """Count a piece as handed over and return how many bytes it has with what goes around it."""
-        count = file_bytes + (FRAME_BYTES if last else 0)
-        # Marked before anything moves: "not complete" must be proof that the server cannot have the file.
-        self.complete = last
-        self.handed_bytes += count
-        self.on_handed(count)
-        return count
 
 
 class FakeTransport:
@@ -202,14 +145,14 @@ class FakeTransport:
                 outcome = await self._exchange(sending, begun)
         except asyncio.CancelledError:
             self.cancelled.append(request.sent_name)
-            on_cancelled(UploadReport(outcome=_ended(sending, "the run was cancelled"), sent=sending.sent))
+            on_cancelled(UploadReport(outcome=ended(sending, "the run was cancelled"), sent=sending.sent))
             raise
         finally:
             self.sending.remove(sending)
             self._over_bytes += sending.handed_bytes
             self._server.end(begun, now=self._clock.monotonic())
         if outcome is None:
-            outcome = _ended(sending, sending.given_up or "the request was given up")
+            outcome = ended(sending, sending.given_up or "the request was given up")
         return UploadReport(outcome=outcome, sent=sending.sent)
 
     async def send_bundle(
@@ -243,7 +186,7 @@ class FakeTransport:
         except asyncio.CancelledError:
             sent = tuple(one.sent for one in bundle)
             on_cancelled(
-                BundleReport(answer=of_all(_ended(bundle[0], "the run was cancelled"), sent), sent=sent)
+                BundleReport(answer=of_all(ended(bundle[0], "the run was cancelled"), sent), sent=sent)
             )
             raise
         finally:
@@ -253,7 +196,7 @@ class FakeTransport:
             self._server.end(begun, now=self._clock.monotonic())
         sent = tuple(one.sent for one in bundle)
         if answer is None:
-            answer = of_all(_ended(bundle[0], bundle[0].given_up or "the request was given up"), sent)
+            answer = of_all(ended(bundle[0], bundle[0].given_up or "the request was given up"), sent)
         return BundleReport(answer=answer, sent=sent)
 
     async def _exchange_bundle(self, bundle: list[Sending], begun: Request) -> BundleAnswer:
@@ -352,7 +295,7 @@ class FakeTransport:
         except SourceError as error:
             sending.failure = error
             return outcome_of(error)
-        except _EarlyEnd:
+        except EarlyEnd:
             try:
                 answer = self._server.answer(request)
             except ConnectionResetError:
@@ -375,7 +318,7 @@ class FakeTransport:
             if left_bytes == 0:
                 return
             if ends_after is not None and stream.fingerprint.size - left_bytes > ends_after:
-                raise _EarlyEnd
+                raise EarlyEnd
 
     async def _pass(self, count: int) -> None:
         await asyncio.sleep(count / self._server.settings.bytes_per_s)
@@ -401,9 +344,3 @@ class FakeTransport:
 
     def _note_clock(self) -> None:
         self._server_clock.note_date(self._server.date_s(), moment(self._clock))
-
-
-def _ended(sending: Sending, reason: str) -> Outcome:
-    if sending.failure is not None:
-        return outcome_of(sending.failure)
-    return lost_answer(sending.sent, reason) if sending.complete else NotSent(reason=reason)

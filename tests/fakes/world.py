@@ -18,9 +18,10 @@ from tests.fakes.entries import FakeEntries
 from tests.fakes.fates import Faults
 from tests.fakes.files import FakeReader, MemoryFiles
 from tests.fakes.ledger import LedgerFile, MemoryLedger, Mishap
+from tests.fakes.sending import Sending
 from tests.fakes.server import FakeServer
 from tests.fakes.server_settings import ServerSettings
-from tests.fakes.transport import FakeTransport, Sending
+from tests.fakes.transport import FakeTransport
 from tests.fakes.validator import FakeValidator
 from tests.fakes.virtual_time import Killed, VirtualClock, VirtualLoop, run_virtually
 

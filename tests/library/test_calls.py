@@ -1,62 +1,31 @@
-"""`upload` and its twin: what may be uploaded, what comes back, and where they may be called."""
+"""`upload` and its twin: what may be uploaded, and what comes back."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import socket
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bulk_upload import (
-    BulkUploadError,
-    CredentialsRefused,
-    EntriesFailed,
-    EntriesInDoubt,
     Entry,
-    EntrySettled,
     EntryState,
-    ExitStatus,
     Job,
-    JobIncomplete,
-    LedgerLocked,
     LedgerReader,
     ManifestInvalid,
-    RunUnfinished,
     Uploader,
     UsageError,
     plan,
     read_ledger,
     upload,
-    upload_async,
 )
 from bulk_upload.core.run.plan import Step
-from bulk_upload.sandbox import SandboxConfig, parse_faults, sandbox_in_thread
 from tests.cli.stage import run_here
-from tests.library.scenes import assert_at_rest, assert_nothing_goes_on, manifest_of, text_files
-from tests.waiting import until
+from tests.library.scenes import assert_at_rest, manifest_of, text_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bulk_upload.sandbox import Sandbox
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with sandbox_in_thread(SandboxConfig()) as running:
-        yield running
-
-
-@pytest.fixture
-def server(sandbox: Sandbox) -> dict[str, Any]:
-    """The arguments that name the server."""
-    return {"api_key": "key", "base_url": sandbox.url}
 
 
 def test_one_file_has_one_id(tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]) -> None:
@@ -158,84 +127,6 @@ def test_a_job_is_a_manifest_or_entries() -> None:
         Job(b"m.jsonl")  # type: ignore[arg-type]
 
 
-def test_failures_are_rows_with_their_reasons(
-    tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]
-) -> None:
-    """The result says which entries failed and why, and raises on request; a retry of failures sends those."""
-    sandbox.use_faults(parse_faults("422,ok"))
-    manifest = manifest_of(tmp_path, 2)
-    result = upload(manifest, concurrency=1, **server)
-    assert not result.ok
-    ((failed,), (accepted,)) = result.failures, result.accepted
-    assert (failed.status, failed.http_status) == ("rejected", 422)
-    assert accepted.file_id == sandbox.files[0].file_id
-    assert (result.in_doubt, result.pending) == ([], [])
-    with pytest.raises(
-        EntriesFailed, match=r"1 of 2 entries accepted, 1 rejected: file-.*HTTP 422"
-    ) as caught:
-        result.raise_for_status()
-    assert caught.value.states == {"accepted": 1, "rejected": 1}
-    assert caught.value.ledger == result.ledger
-    assert caught.value.exit_status is caught.value.status is ExitStatus.SOME_FAILED
-    assert upload(manifest, retry=["rejected"], **server).raise_for_status().ok
-
-
-def test_every_file_rejected_is_not_mute(tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]) -> None:
-    """All entries are failures, and there is no id to take."""
-    sandbox.use_faults(parse_faults("422*9"))
-    result = upload(text_files(tmp_path, 1)[0], purpose="pre-train", **server)
-    assert len(result.failures) == 1
-    with pytest.raises(EntriesFailed):
-        _ = result.file_id
-
-
-def test_a_server_that_nobody_is_at_is_not_mute(tmp_path: Path) -> None:
-    """The result has the reason, and `raise_for_status` raises it."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    result = upload(manifest_of(tmp_path, 2), api_key="key", base_url=address, patience_s=0.2)
-    assert not result.ok
-    assert len(result.pending) == 2
-    with pytest.raises(RunUnfinished, match=r"0 of 2 entries accepted, 2 pending: .+") as caught:
-        result.raise_for_status()
-    assert caught.value.hint
-
-
-def test_a_refused_key_is_not_mute(tmp_path: Path) -> None:
-    """A wrong key raises what names it."""
-    with sandbox_in_thread(SandboxConfig(keys=("right",))) as sandbox:
-        result = upload(manifest_of(tmp_path, 1), api_key="wrong-key", base_url=sandbox.url)
-    with pytest.raises(CredentialsRefused, match="0 of 1 entries accepted"):
-        result.raise_for_status()
-
-
-def test_doubts_are_not_mute(tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]) -> None:
-    """An answer that was lost leaves a row in doubt, and raises its own kind."""
-    sandbox.use_faults(parse_faults("drop-stored"))
-    result = upload(manifest_of(tmp_path, 1), in_doubt="hold", **server)
-    assert [one.path for one in result.in_doubt] == ["file-0.jsonl"]
-    with pytest.raises(EntriesInDoubt) as caught:
-        result.raise_for_status()
-    assert isinstance(caught.value, JobIncomplete)
-
-
-def test_several_entries_have_no_single_id(tmp_path: Path, server: dict[str, Any]) -> None:
-    """`file_id` of a job of two is a mistake, told as one."""
-    with pytest.raises(UsageError, match="2 entries"):
-        _ = upload(manifest_of(tmp_path, 2), **server).file_id
-
-
-async def test_iterating_gives_failures_too(tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]) -> None:
-    """Every entry that the run comes to is there with its state; accepted ones have their id."""
-    sandbox.use_faults(parse_faults("422,ok*2"))
-    async with Uploader(concurrency=1, **server) as up:
-        found = [entry async for entry in up.run(manifest_of(tmp_path, 3))]
-    assert sorted(one.state for one in found) == ["accepted", "accepted", "rejected"]
-    assert all((one.file_id is not None) is (one.state is EntryState.ACCEPTED) for one in found)
-    assert all((one.sha256 is not None) is (one.state is EntryState.ACCEPTED) for one in found)
-
-
 def test_a_ledger_is_a_plain_iterable(tmp_path: Path, server: dict[str, Any]) -> None:
     """A reader yields its rows; `read_ledger` returns them as dicts with the columns of an export."""
     result = upload(manifest_of(tmp_path, 2), **server)
@@ -285,124 +176,6 @@ def test_the_key_comes_from_the_environment_on_request(
     assert len(sandbox.files) == 1
 
 
-async def test_both_twins_work_in_a_running_loop(
-    tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]
-) -> None:
-    """The synchronous one blocks the loop, the other one does not; they do the same."""
-    manifest = manifest_of(tmp_path, 2)
-    assert (await upload_async(manifest, **server)).ok
-    assert upload(manifest, **server).ok
-    assert len(sandbox.files) == 2
-
-
-async def test_a_cancelled_caller_leaves_a_ledger_to_go_on_with(
-    tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]
-) -> None:
-    """Cancelling the asynchronous twin aborts and records; the next call completes the job."""
-    sandbox.use_faults(parse_faults("answer-delay=3600"))
-    manifest = manifest_of(tmp_path, 4)
-    ledger = tmp_path / "job.ledger.db"
-    task = asyncio.ensure_future(upload_async(manifest, ledger=ledger, **server))
-    await until(lambda: sandbox.request_count)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert_nothing_goes_on()
-    assert_at_rest(ledger)
-    sandbox.use_faults(parse_faults(""))
-    result = await upload_async(manifest, ledger=ledger, settle_s=0.5, settle_answered_s=0.5, **server)
-    assert result.ok
-
-
-async def test_two_uploaders_at_once(tmp_path: Path, server: dict[str, Any]) -> None:
-    """Each works on its own ledger with its own key; a second run on one ledger is refused."""
-    manifest = manifest_of(tmp_path, 5)
-    with sandbox_in_thread(SandboxConfig(keys=("other",), faults=parse_faults("answer-delay=0.3"))) as other:
-        theirs: dict[str, Any] = {"api_key": "other", "base_url": other.url}
-        tasks = [
-            asyncio.ensure_future(upload_async(manifest, ledger=tmp_path / "a.ledger.db", **server)),
-            asyncio.ensure_future(upload_async(manifest, ledger=tmp_path / "b.ledger.db", **theirs)),
-        ]
-        await until(lambda: other.request_count)
-        with pytest.raises(LedgerLocked):
-            await upload_async(manifest, ledger=tmp_path / "b.ledger.db", **theirs)
-        assert all([(await one).ok for one in tasks])
-        assert len(other.files) == 5
-
-
-def test_in_threads(tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]) -> None:
-    """Several threads upload at once, each with its own ledger."""
-    manifest = manifest_of(tmp_path, 3)
-    with ThreadPoolExecutor(3) as pool:
-        calls = [
-            pool.submit(partial(upload, manifest, ledger=tmp_path / f"{number}.ledger.db", **server))
-            for number in range(3)
-        ]
-        assert all(one.result().ok for one in calls)
-    assert len(sandbox.files) == 9
-    assert_nothing_goes_on()
-
-
-def test_the_callers_context_is_the_listeners(tmp_path: Path, server: dict[str, Any]) -> None:
-    """A context variable of the caller is there in the thread of the run: what traces and logs rely on."""
-    request: contextvars.ContextVar[str] = contextvars.ContextVar("request")
-    request.set("42")
-    seen: set[tuple[str, str]] = set()
-    upload(
-        manifest_of(tmp_path, 1),
-        on_event=lambda _: seen.add((request.get(), threading.current_thread().name)),
-        **server,
-    )
-    assert seen == {("42", "bulk-upload-run")}
-
-
-def test_a_listeners_error_ends_the_call(tmp_path: Path, server: dict[str, Any]) -> None:
-    """It is raised as it is, after the run is over."""
-
-    def listen(event: object) -> None:
-        if isinstance(event, EntrySettled):
-            raise ZeroDivisionError("listener")
-
-    with pytest.raises(ZeroDivisionError, match="listener"):
-        upload(manifest_of(tmp_path, 2), on_event=listen, **server)
-    assert_nothing_goes_on()
-
-
-def test_on_uvloop(tmp_path: Path, server: dict[str, Any]) -> None:
-    """Both twins work inside uvloop."""
-    uvloop = pytest.importorskip("uvloop")
-    manifest = manifest_of(tmp_path, 2)
-
-    async def whole() -> None:
-        assert (await upload_async(manifest, **server)).ok
-        assert upload(manifest, **server).ok
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(whole())
-
-
-def test_beside_trio(tmp_path: Path, server: dict[str, Any]) -> None:
-    """A thread of trio uploads, as does its loop where it may be blocked; the asynchronous twin says why it cannot."""
-    trio = pytest.importorskip("trio")
-    manifest = manifest_of(tmp_path, 2)
-
-    async def whole() -> None:
-        assert (await trio.to_thread.run_sync(partial(upload, manifest, **server))).ok
-        assert upload(manifest, **server).ok
-        with pytest.raises(UsageError, match="asyncio") as caught:
-            await upload_async(manifest, **server)
-        assert "trio.to_thread" in str(caught.value.hint)
-
-    trio.run(whole)
-
-
-def test_what_is_raised_has_one_base() -> None:
-    """Whoever catches BulkUploadError catches what `raise_for_status` raises."""
-    for kind in (EntriesFailed, EntriesInDoubt, RunUnfinished):
-        assert issubclass(kind, JobIncomplete)
-        assert issubclass(kind, BulkUploadError)
-
-
 def test_a_folder_is_uploaded_with_what_its_files_are_for(
     tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]
 ) -> None:
@@ -422,22 +195,6 @@ def test_a_folder_is_uploaded_with_what_its_files_are_for(
     assert_at_rest(result.ledger)
     some = upload(folder, purpose="pre-train", include=["file-0.*"], ledger=tmp_path / "x.db", **server)
     assert [one.path for one in some.accepted] == ["corpus/file-0.jsonl"]
-
-
-def test_what_a_folder_leaves_out_is_not_mute(
-    tmp_path: Path, sandbox: Sandbox, server: dict[str, Any]
-) -> None:
-    """A file whose purpose cannot be told is missing: the result says so, and raises."""
-    text_files(tmp_path / "data", 1)
-    (tmp_path / "data" / "notes.md").write_text("# Notes\n")
-    result = upload(tmp_path / "data", **server)
-    assert len(sandbox.files) == 1
-    assert (result.ok, result.failures) == (False, [])
-    with pytest.raises(
-        EntriesFailed, match=r"1 of 1 entries accepted: left out 1 file without a purpose \(notes.md\)"
-    ):
-        result.raise_for_status()
-    assert upload(tmp_path / "data", exclude=["*.md"], **server).ok
 
 
 def test_a_folder_of_nothing_is_a_usage_error(tmp_path: Path, server: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from bulk_upload.engine.after.undo import ADOPTED, Undoing, UndoScope
 from bulk_upload.engine.doubt.api_retry import ApiRetry
 from bulk_upload.engine.doubt.inquiry import Inquiry
 from tests.edge.ledger.stage import LOST, START_S, Store, accepted, entry, stored
-from tests.engine.after.test_undo_duplicates import Server, Steps
+from tests.engine.after.hosts import Server, Steps
 from tests.fakes.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
