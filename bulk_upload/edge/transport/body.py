@@ -248,7 +248,9 @@ class UploadBody(FormBody):
         if not isinstance(self._source, LoadedFile):
             await self._stream(writer, self._source)
         elif len(self._source.content) <= WRITE_BYTES_MIN:
-            await self._hand_over(writer, self._frame.prefix + self._source.content + self._frame.suffix)
+            await self._hand_over(
+                writer, b"".join((self._frame.prefix, self._source.content, self._frame.suffix))
+            )
         else:
             await self._send_whole(writer, self._source.content)
 

@@ -119,15 +119,19 @@ class Feeder:
         if self._bundle_tasks is not None:
             started = await self._start_bundles(self._bundle_tasks, batch)
             batch = [upload for upload in batch if upload.entry_id not in started]
+        ready = []
         for upload in batch:
             if self._is_ready(upload):
                 del self._ahead[upload.entry_id]
-                self._workers.put(upload)
+                ready.append(upload)
                 continue
+            self._workers.put(ready)
+            ready = []
             # In order: what is ready and comes before it has started by then.
             if not await self._until(self._has_room):
                 return
             await self._entry_tasks.start(upload)
+        self._workers.put(ready)
         await self._until(self._little_is_ready)
 
     async def _start_bundles(self, tasks: BundleTasks, batch: list[Upload]) -> set[int]:
@@ -324,7 +328,8 @@ class Feeder:
         return self._occupancy.may_hold(self._occupancy.active_count + 1) and not self._workers.ready_count
 
     def _little_is_ready(self) -> bool:
-        return self._workers.ready_count < min(READY_LEFT_MAX, self._slots.limit)
+        ready_count = self._workers.ready_count
+        return ready_count < READY_LEFT_MAX and ready_count < self._slots.limit
 
     def _nothing_is_ready(self) -> bool:
         return not self._workers.ready_count

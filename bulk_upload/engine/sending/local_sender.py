@@ -97,6 +97,8 @@ class LocalSender:
                 if small
                 else ()
             )
+            if len(small) == len(requests):
+                return [self._keep(file) for file in loaded]
             async with AsyncExitStack() as on_error:
                 prepared = []
                 for one in requests:
