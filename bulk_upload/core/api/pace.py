@@ -20,4 +20,4 @@ class Fence(Protocol):
     """Ends everything at one moment: what is not written by then never is."""
 
     def is_open(self) -> bool:
-        """Whether bytes may be sent now. Once False, it stays so."""
+        """Whether bytes may be sent now. Once False, it stays so. May be called on any thread."""

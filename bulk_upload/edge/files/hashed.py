@@ -22,8 +22,9 @@ READ_AGAIN_BYTES = 1024 * 1024
 READ_AGAIN_MAX = 3
 """A file whose attributes change each time it is read again is left for later."""
 
-PASSING_S = 0.02
-"""How long a thread passes blocks on before the event loop looks at the body again."""
+PASSING_S = 0.05
+"""How long a thread passes blocks on before the event loop looks at the body again: at its progress, and at a bandwidth cap
+that was set meanwhile."""
 
 
 class HashedFile(io.FileIO):

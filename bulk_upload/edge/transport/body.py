@@ -160,7 +160,7 @@ class FormBody(Payload):
         if is_paced or not self.handed_bytes or transport.get_write_buffer_size():
             return None
         if self._outlet is None:
-            self._outlet = Outlet.of(transport)
+            self._outlet = Outlet.of(transport, self._fence)
         return self._outlet
 
     def _note_passed(self) -> None:

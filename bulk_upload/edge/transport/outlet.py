@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     import asyncio
 
+    from bulk_upload.core.api.pace import Fence
+
 ROOM_WAIT_MS = 5
 """How long to wait for room in the send buffer. A server that reads as fast as a file is hashed makes some in less; where it
 takes longer, the event loop waits for it, and the thread reads for others."""
@@ -19,21 +21,23 @@ takes longer, the event loop waits for it, and the thread reads for others."""
 class Outlet:
     """A second descriptor of a connection, for one thread at a time.
 
-    The event loop must have nothing left to write to it, and write nothing while a thread does.
+    The event loop must have nothing left to write to it, and write nothing while a thread does. Once the `fence` is closed
+    nothing is sent.
 
     Attributes:
         sent_bytes: how many bytes the system took so far.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, fence: Fence | None = None) -> None:
         self._connection = connection
+        self._fence = fence
         # Held while the descriptor is in use: once closed, its number may be another file's.
         self._in_use = threading.Lock()
         self._closed = False
         self.sent_bytes = 0
 
     @classmethod
-    def of(cls, transport: asyncio.WriteTransport) -> Self | None:
+    def of(cls, transport: asyncio.WriteTransport, fence: Fence | None = None) -> Self | None:
         """Return one for a transport that does not encrypt; None where the system has no descriptor left."""
         connection = transport.get_extra_info("socket")
         if connection is None:
@@ -43,7 +47,7 @@ class Outlet:
         except OSError:
             return None
         same.setblocking(False)
-        return cls(same)
+        return cls(same, fence)
 
     def send(self, data: bytes) -> int:
         """Return how many bytes the system took; never waits long, and raises nothing.
@@ -67,7 +71,7 @@ class Outlet:
     def _send(self, data: memoryview) -> int | None:
         """Return how many bytes went out, 0 without room, None where no more will."""
         with self._in_use:
-            if self._closed:
+            if self._closed or (self._fence is not None and not self._fence.is_open()):
                 return None
             try:
                 count = self._connection.send(data)

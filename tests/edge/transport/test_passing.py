@@ -154,13 +154,15 @@ async def test_what_is_encrypted_no_thread_writes(
 async def test_a_closed_fence_ends_a_body_that_a_thread_writes(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is looked at before each call of the thread and before the last block."""
+    """The thread looks at it, too: what is not written by then never is."""
     path.write_bytes(bytes(8 * BLOCK))
     gate = Gate()
     pass_on = HashedFile.pass_on
+    late: list[int] = []
 
     def closing(file: HashedFile, block_bytes: int, send: Callable[[bytes], int]) -> bytes:
         gate.open = False
+        late.append(send(b"late"))
         return pass_on(file, block_bytes, send)
 
     monkeypatch.setattr(HashedFile, "pass_on", closing)
@@ -173,6 +175,7 @@ async def test_a_closed_fence_ends_a_body_that_a_thread_writes(
         assert not report.sent.complete
         await until(lambda: not server.is_connected)
         assert server.stored == 0
+    assert late == [0]
 
 
 @pytest.mark.parametrize("reset", [True, False], ids=["cut off", "merely ended"])
