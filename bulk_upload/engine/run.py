@@ -285,6 +285,7 @@ class Run:
                 pages = self._entries.pages((Step.SEND, Step.COMPARE))
                 await self._stop_rules.unless_ledger_fails(self._feeder.feed(pages))
                 self._occupancy.feeds = False
+                self._ledger.hurry()
         await self._closing_check.serve(start)
 
     def _end_all(self) -> None:

@@ -20,6 +20,7 @@ from bulk_upload.edge.files import (
     StreamedFile,
     block_bytes_for,
     fingerprint_of,
+    whole,
 )
 from bulk_upload.edge.source_tree import SourceTree
 from tests.edge.reading_trees import CHANGES, Opening, before_each, is_open
@@ -168,30 +169,33 @@ async def test_a_file_that_changes_while_it_is_taken_whole_is_refused(
     """What the opening hop read is believed only if the file is the same before and after."""
     path = tmp_path / "a"
     path.write_bytes(b"x" * 1000)
-    changes_first = before_each(HashedFile._read_exactly, CHANGES[change], path)
-    monkeypatch.setattr(HashedFile, "_read_exactly", changes_first)
+    changes_first = before_each(whole.read_exactly, CHANGES[change], path)
+    monkeypatch.setattr(whole, "read_exactly", changes_first)
     with pytest.raises(SourceError, match="while it was sent"):
         async with reader.source("a"):
             raise AssertionError("a file that moved is no source")
 
 
 async def test_an_error_at_the_close_of_a_file_taken_whole_is_a_source_error(
-    tmp_path: Path, reader: FileReader, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tree: SourceTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network file system may tell only then; it is this file's failure and not the run's."""
     (tmp_path / "a").write_bytes(b"x")
-    close = HashedFile.close
+    opening = Opening(tree, lambda descriptor: None)
+    reader = FileReader(opening, thread_count=1)
+    close = os.close
 
-    def fails(file: HashedFile) -> None:
-        was_open = not file.closed
-        close(file)
-        if was_open:
+    def fails(descriptor: int) -> None:
+        close(descriptor)
+        if descriptor in opening.descriptors:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(HashedFile, "close", fails)
+    monkeypatch.setattr(os, "close", fails)
     with pytest.raises(SourceError, match="cannot read the file: Input/output error"):
         async with reader.source("a"):
             raise AssertionError("what may not have been read is no source")
+    monkeypatch.undo()
+    reader.close()
 
 
 async def test_a_file_taken_for_nobody_leaves_no_descriptor(tmp_path: Path, tree: SourceTree) -> None:

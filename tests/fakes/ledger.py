@@ -294,6 +294,9 @@ class MemoryLedger:
         """Record how the attempts of one request ended, in one step."""
         return self._submit(lambda store: [store.conclude(one, reopen=reopen) for one in overs])
 
+    def hurry(self) -> None:
+        """Do nothing: nothing waits here."""
+
     async def close(self) -> None:
         """Write what is queued."""
         while self._committing and not self.dead:

@@ -57,7 +57,7 @@ def form_end(boundary: str) -> bytes:
 
 def form_fields(entry: Entry, profile: Profile) -> list[tuple[str, str]]:
     """Return the form fields of an entry, purpose first. Those of the entry replace fixed ones of the profile."""
-    own = {name for name, _ in entry.fields}
+    own = {name for name, _ in entry.fields} if entry.fields else ()
     fields = [] if profile.purpose_field is None else [(profile.purpose_field, entry.purpose)]
     fields += [(name, value) for name, value in profile.form if name not in own]
     if entry.vector_database_id is not None:

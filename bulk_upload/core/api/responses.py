@@ -64,7 +64,7 @@ def is_file_id(value: object, prefix: str = "") -> bool:
     """
     if not isinstance(value, str) or not value.startswith(prefix):
         return False
-    plain = value[len(prefix) :]
+    plain = value[len(prefix) :] if prefix else value
     return _FILE_ID.fullmatch(plain) is not None and plain.strip(".") != ""
 
 
@@ -190,7 +190,17 @@ def judge_described(
 ) -> Accepted | InDoubt:
     """Return what a success means that describes a file with a usable id: `listed`, as `file_in` reads the answer."""
     file_id = listed.file_id
-    doubt = partial(InDoubt, answered=False, http_status=status, candidate_id=file_id, request_id=request_id)
+
+    def doubt(reason: str, *, at_its_word: Accepted | None = None) -> InDoubt:
+        return InDoubt(
+            reason=reason,
+            answered=False,
+            http_status=status,
+            candidate_id=file_id,
+            request_id=request_id,
+            at_its_word=at_its_word,
+        )
+
     if not sent.complete:
         return doubt(reason="the server reported success before the body was complete")
     if answer.get("error"):

@@ -13,8 +13,8 @@ from bulk_upload.core.shapes.json_values import NOT_JSON, is_object, on_one_line
 from bulk_upload.core.shapes.names import SYSTEM_KEYS
 from bulk_upload.core.shapes.record import mapped
 from bulk_upload.core.shapes.repairs import repaired
-from bulk_upload.core.shapes.stencils.known import Stencils
 from bulk_upload.core.shapes.target import CannotConvert, Layout, target_of
+from bulk_upload.core.shapes.templates.known import Templates
 from bulk_upload.core.validation.examples.alternatives import line_judge
 from bulk_upload.core.validation.fast_decoder import NOT_PASSED, reader_of
 from bulk_upload.core.validation.rules import is_error
@@ -110,7 +110,7 @@ class Converter:
         self._reader = reader_of(purpose.schema)
         self._converts = False
         # A pair may be valid and still hold its answer twice.
-        self._stencils = None if self._target is None else Stencils(self._target)
+        self._templates = None if self._target is None else Templates(self._target)
         self._passes_first = self._target is not None and self._target.layout is not Layout.PREFERENCE
 
     def convert(self, records: Sequence[bytes]) -> Written:
@@ -128,7 +128,7 @@ class Converter:
             if not text:
                 tally.blank += 1
                 continue
-            line = self._by_stencil(text)
+            line = self._by_template(text)
             if line is not None:
                 lines.append(self._ended(line))
                 continue
@@ -156,22 +156,22 @@ class Converter:
             text = _CUTTING.sub(lambda found: _ESCAPES[found[0]], text)
         return text + b"\n"
 
-    def _by_stencil(self, text: bytes) -> Json | None:
+    def _by_template(self, text: bytes) -> Json | None:
         """Return the line that a record becomes as others of its file do, None where it takes the exact path."""
-        if self._stencils is None or not is_object(text):
+        if self._templates is None or not is_object(text):
             return None
-        found = self._stencils.line(text)
+        found = self._templates.line(text)
         if found is None:
             return None
-        line, stencil = found
-        if not (self._passes_bare(line) if stencil.is_bare else self._passes(line)):
+        line, template = found
+        if not (self._passes_bare(line) if template.is_bare else self._passes(line)):
             return None
-        self._converts = not stencil.is_same
-        if stencil.is_same:
+        self._converts = not template.is_same
+        if template.is_same:
             self.tally.kept += 1
         else:
-            self.tally.converted[stencil.shape] += 1
-        for name in stencil.empty:
+            self.tally.converted[template.shape] += 1
+        for name in template.empty:
             self.tally.empty[name] += 1
         return line
 

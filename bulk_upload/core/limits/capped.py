@@ -148,12 +148,12 @@ class CappedController:
         if self._caps.paused:
             self._held = True
             return PAUSED_ASK_AGAIN_S
-        own_s = self.rate_wait_s(now)
+        own_s = 0.0 if self._starts is None else self._starts.wait_s(now)
         if own_s > 0:
             # The controller is not asked: it would count the wait as its own.
             self._held = True
             return max(own_s, self.pause_s(now))
-        return self.pacing_wait_s(now)
+        return self._controller.next_delay(now) if not self._former else self.pacing_wait_s(now)
 
     def pause_s(self, now: float) -> float:
         """Return how long a pause by the server still lasts."""

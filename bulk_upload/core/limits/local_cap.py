@@ -11,23 +11,24 @@ class LocalCap:
     """
 
     def __init__(self) -> None:
-        self._cap: int | None = None
+        self.cap: int | None = None
+        """The most uploads in flight, None where nothing was short."""
         self._went_well_count = 0
 
     def on_short(self, others_in_flight: int) -> None:
         """Record that an upload failed for lack of a local resource, with the number of others in flight."""
-        self._cap = max(1, others_in_flight if self._cap is None else min(self._cap, others_in_flight))
+        self.cap = max(1, others_in_flight if self.cap is None else min(self.cap, others_in_flight))
         self._went_well_count = 0
 
     def on_success(self) -> None:
         """Record that an upload was made."""
-        if self._cap is None:
+        if self.cap is None:
             return
         self._went_well_count += 1
-        if self._went_well_count >= self._cap:
-            self._cap += 1
+        if self._went_well_count >= self.cap:
+            self.cap += 1
             self._went_well_count = 0
 
     def limited(self, limit: int) -> int:
         """Return a limit under the cap."""
-        return limit if self._cap is None else min(limit, self._cap)
+        return limit if self.cap is None else min(limit, self.cap)

@@ -161,3 +161,6 @@ class Ledger(Protocol[StoreT_co]):
         self, overs: Sequence[AttemptEnd], *, reopen: Collection[int] = ()
     ) -> Awaitable[list[Outcome]]:
         """Record how the attempts of one request ended, like `conclude` each of them; they are durable together."""
+
+    def hurry(self) -> None:
+        """Record every outcome at once from now on, and wait for no others to be recorded with it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
@@ -94,6 +94,21 @@ class FileStream(Protocol):
 
         Raises SourceError when the file cannot be read or is no longer the one that was opened; it does so
         at the latest with the last block, so that a body is never completed from a file that changed.
+        """
+
+
+@runtime_checkable
+class PassingStream(Protocol):
+    """A file whose reading thread can pass on what it reads."""
+
+    def gains_by_passing(self) -> bool:
+        """Whether passing on is faster now than returning one block after another."""
+
+    async def pass_on(self, send: Callable[[bytes], int]) -> bytes:
+        """Read blocks and give them to `send`, on the thread that reads them, for a moment.
+
+        `send` returns how many bytes it took. Returns the rest of a block that it did not take whole; that is to be sent
+        next. Never passes on the last block, which only `read` returns. Raises SourceError as `read` does.
         """
 
 

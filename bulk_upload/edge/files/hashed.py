@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.machine.read_errors import is_transient
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 READ_AGAIN_BYTES = 1024 * 1024
 READ_AGAIN_MAX = 3
 """A file whose attributes change each time it is read again is left for later."""
+
+PASSING_S = 0.02
+"""How long a thread passes blocks on before the event loop looks at the body again."""
 
 
 class HashedFile(io.FileIO):
@@ -48,6 +52,11 @@ class HashedFile(io.FileIO):
         return fingerprint_of(self._opened_as, ignore_ctime=self._ignore_ctime)
 
     @property
+    def left_bytes(self) -> int:
+        """How much there is still to read."""
+        return self._left_bytes
+
+    @property
     def sha256(self) -> str | None:
         """The hash of everything read so far, in hex; None where nothing is hashed."""
         return None if self._hash is None else self._hash.hexdigest()
@@ -61,6 +70,19 @@ class HashedFile(io.FileIO):
         finally:
             if self._abandoned:
                 self.abandon()
+
+    def pass_on(self, block_bytes: int, send: Callable[[bytes], int]) -> bytes:
+        """Read blocks and give each to `send`, which returns how much it took; return the rest of one it took in part.
+
+        The last block is left to `read`: nothing of it may be sent before the file has proved to be unchanged.
+        """
+        ends_at = time.monotonic() + PASSING_S
+        while self._left_bytes > block_bytes and time.monotonic() < ends_at:
+            block = self.read(block_bytes)
+            count = send(block)
+            if count < len(block):
+                return block[count:]
+        return b""
 
     def abandon(self) -> None:
         """Close the file, or leave that to the read in progress.

@@ -239,16 +239,29 @@ class FileReader:
             raise source_error(error) from error
 
     def _take(self, path: str, block_bytes: int) -> LoadedFile | HashedFile:
-        file = self._open(path, hashing=self._hashing)
-        if file.fingerprint.size > block_bytes:
-            return file
+        name = self._tree.absolute(path)
         try:
-            # Some file systems report only at close what they could not read.
-            with file:
-                content = file.read()
+            descriptor = self._tree.open_regular(path)
+            keeps_open = False
+            try:
+                taken = read_whole(
+                    descriptor,
+                    name,
+                    bytes_max=block_bytes,
+                    hashing=self._hashing,
+                    ignore_ctime=self._ignore_ctime,
+                )
+                if isinstance(taken, LoadedFile):
+                    return taken
+                file = HashedFile(descriptor, name, hashing=self._hashing, ignore_ctime=self._ignore_ctime)
+                keeps_open = True
+                return file
+            finally:
+                # Some file systems report only at close what they could not read.
+                if not keeps_open:
+                    os.close(descriptor)
         except OSError as error:
             raise source_error(error) from error
-        return LoadedFile(content=content, sha256=file.sha256, fingerprint=file.fingerprint)
 
     def _load_all(
         self, files: Sequence[tuple[str, ContentCheck | None]]

@@ -11,6 +11,7 @@ from bulk_upload.edge.files.hashed import source_error
 from bulk_upload.errors import ResourceShortage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from bulk_upload.core.model import Fingerprint
@@ -97,6 +98,27 @@ class StreamedFile:
         self._unread_bytes -= len(block)
         await self._read_ahead()
         return block
+
+    def gains_by_passing(self) -> bool:
+        """Whether the reading thread should also write: where several files are open, and not for the last block.
+
+        Of a single file a block is better read while another one is written.
+        """
+        return self._ahead is None and self._blocks.count > 1 and self._unread_bytes > self._passed_bytes()
+
+    async def pass_on(self, send: Callable[[bytes], int]) -> bytes:
+        """Have the reading thread give blocks to `send`; see `HashedFile.pass_on`. Raises SourceError."""
+        before = self._raw.left_bytes
+        passing = self._calls.submit(self._raw.pass_on, self._passed_bytes(), send)
+        try:
+            rest = await self._calls.result_of(asyncio.wrap_future(passing))
+        except OSError as error:
+            raise source_error(error) from error
+        self._unread_bytes -= before - self._raw.left_bytes
+        return rest
+
+    def _passed_bytes(self) -> int:
+        return min(self._blocks.block_bytes(), BLOCK_BYTES_MANY)
 
     async def _read_ahead(self) -> None:
         """Start reading the next block while this one is sent.

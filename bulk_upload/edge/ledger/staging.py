@@ -234,6 +234,9 @@ class Staging:
 
         `only_known` leaves out those that the ledger does not have now.
         """
+        if only_known and not self.rows("SELECT 1 FROM ledger.entries LIMIT 1"):
+            # A new ledger: every entry would be looked for in vain.
+            return
         wanted = "" if steps is None else f"AND s.step IN ({','.join('?' * len(steps))})"
         wanted += " AND e.entry_id IS NOT NULL" if only_known else ""
         values = () if steps is None else tuple(step.value for step in steps)

@@ -29,7 +29,8 @@ STEPS_PER_COMMIT_MAX = 512
 
 LINGER_S = 0.01
 """How long outcomes wait for more of them: a commit of many costs little more than one of a single record, and no
-upload waits for an outcome to be recorded. As soon as a caller waits for a step, all of them are written."""
+upload waits for an outcome to be recorded. As soon as a caller waits for a step, all of them are written. At the end of
+a run nothing more is started, and the run itself waits: see `hurry`."""
 
 
 class _Step:
@@ -90,6 +91,7 @@ class LedgerWriter:
         self._loop = asyncio.get_running_loop()
         self._steps: queue.SimpleQueue[_Step | _Conclusion | None] = queue.SimpleQueue()
         self._awaited = threading.Event()
+        self._lingers = True
         self._failure: LedgerUnusable | None = None
         self._closing = False
         self._pending_count = 0
@@ -138,6 +140,11 @@ class LedgerWriter:
         future: asyncio.Future[list[Outcome]] = self._loop.create_future()
         self._conclude(_Conclusion(overs, reopen, future, are_many=True))
         return future
+
+    def hurry(self) -> None:
+        """Record every outcome at once from now on: hardly any more of them will come."""
+        self._lingers = False
+        self._awaited.set()
 
     async def close(self) -> None:
         """Write what is queued, close the file and end the thread. Cancelling this call does not stop the thread."""
@@ -193,7 +200,7 @@ class LedgerWriter:
         # An error from here on must find what was taken off the queue.
         group: list[_Step | _Conclusion] = []
         self._in_hand = group
-        if isinstance(step, _Conclusion):
+        if isinstance(step, _Conclusion) and self._lingers:
             self._awaited.wait(LINGER_S)
         # Cleared before the queue is emptied: later steps set it again.
         self._awaited.clear()

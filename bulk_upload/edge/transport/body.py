@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from aiohttp.payload import Payload
 
-from bulk_upload.core.run.source import LoadedFile, SourceError
+from bulk_upload.core.run.source import LoadedFile, PassingStream, SourceError
+from bulk_upload.edge.transport.outlet import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +77,8 @@ class FormBody(Payload):
         self._fence = fence
         self._size = self._body_bytes = body_bytes
         self._transport: asyncio.WriteTransport | None = None
+        self._outlet: Outlet | None = None
+        self._passed_bytes = 0
         self._left_bytes = 0
         self.handed_bytes = 0
         self.complete = False
@@ -142,12 +145,36 @@ class FormBody(Payload):
 
         A mere close would keep the descriptor and the buffer until the server has read all of it.
         """
+        self._close_outlet()
         self._left_bytes = self.left_bytes
         transport, self._transport = self._transport, None
         if transport is not None:
             if reset:
                 _reset_at_close(transport)
             transport.abort()
+
+    def _open_outlet(self, transport: asyncio.WriteTransport) -> Outlet | None:
+        """Return a way for a thread to write the next bytes; None where only the event loop can."""
+        # The first bytes go out with the head. Under a bandwidth cap every piece is asked for.
+        is_paced = self._pace is not None and self._pace.piece_bytes is not None
+        if is_paced or not self.handed_bytes or transport.get_write_buffer_size():
+            return None
+        if self._outlet is None:
+            self._outlet = Outlet.of(transport)
+        return self._outlet
+
+    def _note_passed(self) -> None:
+        """Count what a thread wrote."""
+        if self._outlet is not None and (count := self._outlet.sent_bytes - self._passed_bytes):
+            self._passed_bytes += count
+            self.handed_bytes += count
+            self._on_handed(count)
+
+    def _close_outlet(self) -> None:
+        if self._outlet is not None:
+            self._outlet.close()
+            self._note_passed()
+            self._outlet = None
 
     @abstractmethod
     async def _write_form(self, writer: AbstractStreamWriter) -> None:
@@ -183,16 +210,20 @@ class FormBody(Payload):
                 self.held_s += waited_s
 
     async def _write(self, writer: AbstractStreamWriter, data: bytes | memoryview) -> None:
-        if self._fence is not None and not self._fence.is_open():
-            self.abandon(reset=True)
-        if not self._may_write(writer):
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        self._require_open(writer)
         # Marked before the write: "not complete" must be proof that the server cannot have the file.
         if self.handed_bytes + len(data) >= self._body_bytes:
             self.complete = True
         self.handed_bytes += len(data)
         self._on_handed(len(data))
         await writer.write(data)
+
+    def _require_open(self, writer: AbstractStreamWriter) -> None:
+        """Raise ConnectionResetError where nothing may be written any more."""
+        if self._fence is not None and not self._fence.is_open():
+            self.abandon(reset=True)
+        if not self._may_write(writer):
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
     def _may_write(self, writer: AbstractStreamWriter) -> bool:
         transport = writer.transport
@@ -248,7 +279,9 @@ class UploadBody(FormBody):
         if not isinstance(self._source, LoadedFile):
             await self._stream(writer, self._source)
         elif len(self._source.content) <= WRITE_BYTES_MIN:
-            await self._hand_over(writer, self._frame.prefix + self._source.content + self._frame.suffix)
+            await self._hand_over(
+                writer, b"".join((self._frame.prefix, self._source.content, self._frame.suffix))
+            )
         else:
             await self._send_whole(writer, self._source.content)
 
@@ -262,21 +295,40 @@ class UploadBody(FormBody):
         # Written apart from the blocks: to join them would copy a whole block for a few bytes. The server cannot
         # have the file before the suffix, so a body without it is as incomplete as one without its last block.
         await self._hand_over(writer, self._frame.prefix)
+        passing = file if isinstance(file, PassingStream) and not _is_tls(writer) else None
         missing = file.fingerprint.size
         while True:
             self.reading = True
             try:
-                block = await file.read()
+                passed_bytes, block = await self._next(writer, file, passing)
             finally:
                 self.reading = False
-            missing -= len(block)
-            if missing < 0 or (missing and not block):
+            missing -= passed_bytes + len(block)
+            if missing < 0 or (missing and not (block or passed_bytes)):
                 raise SourceError("the file changed while it was sent")
             if block:
                 await self._hand_over(writer, block)
             if not missing:
                 break
+        # Before the last bytes: after them the connection may serve another request.
+        self._close_outlet()
         await self._hand_over(writer, self._frame.suffix)
+
+    async def _next(
+        self, writer: AbstractStreamWriter, file: FileStream, passing: PassingStream | None
+    ) -> tuple[int, bytes]:
+        """Read on. Return how many bytes the reading thread wrote to the connection, and what is to be written here."""
+        transport = writer.transport
+        if passing is None or transport is None or not passing.gains_by_passing():
+            return 0, await file.read()
+        self._require_open(writer)
+        outlet = self._open_outlet(transport)
+        if outlet is None:
+            return 0, await file.read()
+        before = outlet.sent_bytes
+        block = await passing.pass_on(outlet.send)
+        self._note_passed()
+        return outlet.sent_bytes - before, block
 
 
 class BundleBody(FormBody):

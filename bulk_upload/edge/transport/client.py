@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.api.paging import ListedPage, PageRequest
     from bulk_upload.core.api.server_clock import ClockOffset
-    from bulk_upload.core.bundle.answer import BundleAnswer
     from bulk_upload.core.clock import Clock, Moment
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile, Outcome
@@ -200,13 +199,14 @@ class Transport:
         )
         sending = InFlight(body, this_task(), request.members[0].path, file_count=len(files))
         sent = partial(sent_bodies, request, files, body)
-        answer = await self._exchanges.carry(
-            sending,
-            partial(self._upload_bundle, sending, sent),
-            ended=lambda given_up: of_all(ended_by_us(body, sent()[0], given_up), sent()),
-            on_cancelled=lambda answer: on_cancelled(BundleReport(answer=answer, sent=sent())),
+
+        def ended(given_up: GivenUp) -> BundleReport:
+            members = sent()
+            return BundleReport(answer=of_all(ended_by_us(body, members[0], given_up), members), sent=members)
+
+        return await self._exchanges.carry(
+            sending, partial(self._upload_bundle, sending, sent), ended=ended, on_cancelled=on_cancelled
         )
-        return BundleReport(answer=answer, sent=sent())
 
     async def list_page(self, request: PageRequest) -> ListedPage:
         """Return one page of the server's list. Raises NoAnswer."""
@@ -274,7 +274,7 @@ class Transport:
 
     async def _upload_bundle(
         self, sending: InFlight, sent: Callable[[], tuple[SentBody, ...]]
-    ) -> BundleAnswer:
+    ) -> BundleReport:
         answer = await self._exchanges.request(
             self._form.bundle_url,
             sending,
@@ -283,7 +283,7 @@ class Transport:
         )
         members = sent()
         if not isinstance(answer, HttpAnswer):
-            return of_all(answer, members)
+            return BundleReport(answer=of_all(answer, members), sent=members)
         self._note_clock(answer.headers)
         found = decipher_bundle(
             status=answer.status,
@@ -299,7 +299,7 @@ class Transport:
         if not found.is_by_file:
             whole = await self._unless_key_changed(found.whole, answer)
             found = found if whole is found.whole else of_all(whole, members)
-        return bundle_without_secret(found, self._credentials)
+        return BundleReport(answer=bundle_without_secret(found, self._credentials), sent=members)
 
     def _note_accepted(self, outcome: Accepted, answer: HttpAnswer, now: Moment) -> None:
         self._credentials.worked(answer.key)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
+import anyio
 import msgspec
 
 from bulk_upload.core.api.responses import lost_answer
@@ -68,7 +69,7 @@ class Exchanges:
         self._clock = clock
         self._continue_s = min(connection.continue_s, connection.stall_s / 2)
         # Connections are limited here and not in aiohttp's pool, to distinguish waiting for one from connecting.
-        self._turns = asyncio.Semaphore(settings.connection_limit)
+        self._turns = anyio.Semaphore(settings.connection_limit, fast_acquire=True)
         self.watchdog = Watchdog(
             stall_s=connection.stall_s,
             answer_s=connection.answer_s,
@@ -105,9 +106,16 @@ class Exchanges:
         body = sending.body
         self.watchdog.add(sending)
         try:
-            async with self._turns:
+            try:
+                # Nearly always there is one; to ask with `async with` would cost as much as all of the rest here.
+                self._turns.acquire_nowait()
+            except anyio.WouldBlock:
+                await self._turns.acquire()
+            try:
                 sending.moved_at = asyncio.get_running_loop().time()
                 result = await exchange()
+            finally:
+                self._turns.release()
             sending.takes_back()
         except asyncio.CancelledError:
             if sending.error is not None or not sending.takes_back() or sending.given_up is None:

@@ -57,7 +57,8 @@ class SlotPool:
     @property
     def limit(self) -> int:
         """How many requests may be unanswered now."""
-        return self._local.limited(self._controller.limit)
+        limit = self._controller.limit
+        return limit if self._local.cap is None else self._local.limited(limit)
 
     @property
     def pause_s(self) -> float:
@@ -127,7 +128,8 @@ class SlotPool:
     def recorded(self) -> None:
         """The ledger durably holds one more answer."""
         self._unrecorded -= 1
-        self._pump()
+        if self._waiting:
+            self._pump()
 
     def cancel(self, ticket: Ticket, *, local_limit: bool = False) -> None:
         """Release a slot that no request used; `local_limit` when this machine lacked the resources for one."""

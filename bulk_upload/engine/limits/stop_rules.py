@@ -68,16 +68,19 @@ class StopRules:
     def review(self, outcome: Outcome, entry_id: int) -> Judgement:
         """Return what to record for an outcome, given the whole run."""
         judgement = self._fault_scope.judge(outcome, entry_id)
+        if type(outcome) is Accepted:
+            self._fault_scope.on_answered()
+            self._fault_scope.on_accepted()
+            # That a request could be made, and a file be read, is part of it.
+            self._patience.on_success()
+            self.budget = self.budget.earn()
+            return judgement
         if not isinstance(outcome, NotSent | SourceFailed):
             if outcome.http_status is not None:
                 self._fault_scope.on_answered()
                 self._patience.on_answer()
             self._patience.on_read()
-        if isinstance(outcome, Accepted):
-            self._fault_scope.on_accepted()
-            self._patience.on_success()
-            self.budget = self.budget.earn()
-        elif isinstance(outcome, Throttled):
+        if isinstance(outcome, Throttled):
             self._on_throttled(outcome)
         if judgement.stop is not None:
             self._drain.begin(judgement.stop)

@@ -19,19 +19,22 @@ RETRYING = "tenacity"
 LATE_S = 0.25
 """How long after the beginning of a run: the first requests are under way, and a small job is over."""
 
+SPARE_S = 2.0
+"""How much later what only a failure needs: a run of a few seconds without one does not pay for it."""
+
 
 @asynccontextmanager
 async def late_imports(*names: str) -> AsyncIterator[None]:
-    """Import modules while the block runs, if it runs for long enough."""
+    """Import modules that only a failure needs while the block runs, if it runs for long enough."""
     async with plain_task_group() as tasks:
-        tasks.start_soon(import_late, names)
+        tasks.start_soon(import_late, names, SPARE_S)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def import_late(names: Sequence[str]) -> None:
-    """Import modules in `LATE_S` seconds, on a thread. What needs one earlier imports it itself."""
-    await asyncio.sleep(LATE_S)
+async def import_late(names: Sequence[str], later_s: float = 0.0) -> None:
+    """Import modules in `LATE_S` seconds and `later_s`, on a thread. What needs one earlier imports it itself."""
+    await asyncio.sleep(LATE_S + later_s)
     for name in names:
         with suppress(OSError):  # no descriptor is left: see `imported`
             await asyncio.to_thread(import_module, name)

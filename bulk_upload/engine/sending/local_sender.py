@@ -97,14 +97,18 @@ class LocalSender:
                 if small
                 else ()
             )
-            async with AsyncExitStack() as on_error:
-                prepared = []
+            if len(small) == len(requests):
+                return [self._keep(file) for file in loaded]
+            prepared: list[PreparedFile | SourceError] = []
+            try:
                 for one in requests:
-                    file = self._keep(next(loaded)) if self._is_read_whole(one) else await self._open(one)
-                    prepared.append(file)
+                    is_read = self._is_read_whole(one)
+                    prepared.append(self._keep(next(loaded)) if is_read else await self._open(one))
+            except BaseException:
+                for file in prepared:
                     if isinstance(file, PreparedFile):
-                        on_error.push_async_callback(self.drop, file.number)
-                on_error.pop_all()
+                        await self.drop(file.number)
+                raise
             return prepared
         finally:
             self.busy_count -= 1

@@ -16,7 +16,7 @@ from bulk_upload.engine.upload import DRAINED, NotBegun
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -63,9 +63,9 @@ class Workers:
         """How many uploads are ready and not started."""
         return len(self._ready)
 
-    def put(self, upload: Upload) -> None:
-        """Take an upload that may start at once."""
-        self._ready.append(upload)
+    def put(self, uploads: Sequence[Upload]) -> None:
+        """Take uploads that may start at once, in order."""
+        self._ready.extend(uploads)
         self._conditions.check()
 
     def give_back(self) -> list[Upload]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bulk_upload.core.events import Event, Paused, Reconciling
+from bulk_upload.core.events import AttemptEnded, AttemptStarted, Event, Paused, Reconciling
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.printable import printable
 from bulk_upload.report.agents import agents_words
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bulk_upload.report.live.progress import Reading
 
 PAUSE_S_TOLD_MIN = 5.0
+
+_WITHOUT_LINES = (AttemptStarted, AttemptEnded)
+"""Two of three events."""
 
 
 class LineProgress:
@@ -57,6 +60,8 @@ class LineProgress:
     def on_event(self, event: Event) -> None:
         """Handle one event of the run, and write its lines."""
         self._progress.on_event(event)
+        if isinstance(event, _WITHOUT_LINES):
+            return
         if isinstance(event, Paused):
             self._tell_pause(event)
         elif isinstance(event, Reconciling):

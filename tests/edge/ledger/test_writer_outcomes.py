@@ -223,6 +223,21 @@ async def test_a_step_that_somebody_waits_for_is_not_kept_waiting_by_outcomes(
     assert isinstance(late.exception(), LedgerUnusable)
 
 
+async def test_the_last_outcomes_wait_for_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no more outcomes come, the one that lingers is written at once, and so is each after it."""
+    monkeypatch.setattr(writer_module, "LINGER_S", 3600.0)
+    async with opened(tmp_path / "a") as ledger:
+        await ledger.writer.run(lambda store: store.register([entry("f0"), entry("f1")], utc_s=START_S))
+        ids = await ledger.writer.run(lambda store: store.intend([intent(1), intent(2)]))
+        ledger.writer._awaited = awaited = _Watched()
+        lingering = ledger.writer.conclude(attempt_over(ids[0], 1, accepted("id-0")))
+        await until(awaited.begun.is_set)
+        ledger.writer.hurry()
+        assert await asyncio.wait_for(lingering, 60) == accepted("id-0")
+        last = ledger.writer.conclude(attempt_over(ids[1], 2, accepted("id-1")))
+        assert await asyncio.wait_for(last, 60) == accepted("id-1")
+
+
 async def test_a_step_behind_a_full_commit_is_not_kept_waiting_by_outcomes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""A stencil: what becomes of the records of one form, with room for their texts, found from a record of placeholders."""
+"""A template: what becomes of the records of one form, with room for their texts, found from a record of placeholders."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import msgspec
 
 from bulk_upload.core.shapes.json_values import encode_text, is_array, is_text, items_of, record_of
 from bulk_upload.core.shapes.record import mapped
-from bulk_upload.core.shapes.stencils.forms import CARRIED, LITERALS, MESSAGES, NUMBER, TEXT
 from bulk_upload.core.shapes.target import CannotConvert, fields_of
+from bulk_upload.core.shapes.templates.forms import CARRIED, LITERALS, MESSAGES, NUMBER, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bulk_upload.core.shapes.json_values import Json
-    from bulk_upload.core.shapes.stencils.forms import Form
     from bulk_upload.core.shapes.target import Mapped, Target
+    from bulk_upload.core.shapes.templates.forms import Form
 
 _MARK = b"4150391276"
 _MARKED = re.compile(_MARK + rb"(\d{3})")
@@ -25,7 +25,7 @@ _WRITINGS = ((b",", b":"), (b", ", b": "))
 """What nearly all writers put between values, and between a key and its value."""
 
 
-class Stencil(msgspec.Struct, frozen=True, gc=False):
+class Template(msgspec.Struct, frozen=True, gc=False):
     """What becomes of the records of one form.
 
     `shape` and `empty` as in `Mapped`. `is_same` holds where the line is the record itself, and `is_bare` where it has
@@ -64,8 +64,8 @@ class _Sheet(NamedTuple):
     places: tuple[tuple[int, bool], ...]
 
 
-def stencil_of(form: Form, target: Target) -> Stencil | None:
-    """Return the stencil of a form, None where it has none: what is lost, or refused, is said by its own texts."""
+def template_of(form: Form, target: Target) -> Template | None:
+    """Return the template of a form, None where it has none: what is lost, or refused, is said by its own texts."""
     kinds = _kinds_of_values(form)
     equals = form.equals or range(len(kinds))
     values = [_placeholder(kind, place) for kind, place in zip(kinds, equals, strict=True)]
@@ -83,7 +83,7 @@ def stencil_of(form: Form, target: Target) -> Stencil | None:
             return None
         sheets.append((_Sheet(record, line, places), made))
     _, made = sheets[0]
-    return Stencil(
+    return Template(
         shape=made.shape,
         empty=made.empty,
         is_same=made.is_same,
@@ -129,7 +129,7 @@ def _pieces(form: Form, comma: bytes, colon: bytes) -> list[bytes]:
 
 
 def _kinds_of_values(form: Form) -> list[bytes]:
-    """Return the kinds of the values that a stencil of the form has room for."""
+    """Return the kinds of the values that a template of the form has room for."""
     arrays = iter(form.messages)
     kinds = []
     for kind in form.kinds:

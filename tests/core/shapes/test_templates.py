@@ -1,4 +1,4 @@
-"""A record that is converted by a stencil becomes what it becomes by itself."""
+"""A record that is converted by a template becomes what it becomes by itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from bulk_upload.core.purposes import PURPOSES, Purpose
 from bulk_upload.core.shapes.json_values import NOT_JSON
 from bulk_upload.core.shapes.record import mapped
-from bulk_upload.core.shapes.stencils import known
-from bulk_upload.core.shapes.stencils.known import Stencils
 from bulk_upload.core.shapes.target import CannotConvert, Mapped, Target, target_of
 from bulk_upload.core.shapes.telling_keys import READ_KEYS
+from bulk_upload.core.shapes.templates import known
+from bulk_upload.core.shapes.templates.known import Templates
 from tests.core.convert.test_nothing_is_lost import SHAPES, text
 from tests.core.data_samples import CHAT, PREFERENCE, REINFORCEMENT
 
@@ -32,13 +32,13 @@ def by_itself(line: bytes, target: Target) -> Mapped | None:
         return None
 
 
-def by_stencil(made: Stencils, line: bytes, target: Target) -> bool:
-    """Whether a record has a stencil; if so, what that makes of it is what the exact path makes."""
+def by_template(made: Templates, line: bytes, target: Target) -> bool:
+    """Whether a record has a template; if so, what that makes of it is what the exact path makes."""
     found = made.line(line)
     if found is None:
         return False
-    value, stencil = found
-    assert Mapped(value, stencil.shape, (), stencil.empty, stencil.is_same) == by_itself(line, target)
+    value, template = found
+    assert Mapped(value, template.shape, (), template.empty, template.is_same) == by_itself(line, target)
     return True
 
 
@@ -95,10 +95,10 @@ def _written(record: dict[str, Any]) -> list[bytes]:
 def test_any_record_becomes_what_it_becomes_by_itself(records: list[dict[str, Any]]) -> None:
     """Whatever its keys, its values and its writing, and whatever records came before it."""
     for target in TARGETS:
-        made = Stencils(target)
+        made = Templates(target)
         for record in records:
             for line in _written(record):
-                by_stencil(made, line, target)
+                by_template(made, line, target)
 
 
 _ANSWERS = ["messages", "chosen", "rejected", "prompt", "system", "conversations", "completion", "label"]
@@ -109,21 +109,21 @@ _ANSWERS = ["messages", "chosen", "rejected", "prompt", "system", "conversations
 def test_pairs_become_what_they_become_by_themselves(records: list[dict[str, Any]]) -> None:
     """What a pair becomes depends on which of its texts are equal, whatever their escapes."""
     for target in TARGETS:
-        made = Stencils(target)
+        made = Templates(target)
         for record in records:
             for line in _written(record):
-                by_stencil(made, line, target)
+                by_template(made, line, target)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_becomes_what_it_becomes_by_itself(shape: str) -> None:
-    """The stencils of one file serve for all its records."""
+    """The templates of one file serve for all its records."""
     purpose, make = SHAPES[shape]
     target = target_for(purpose)
-    made = Stencils(target)
+    made = Templates(target)
     for seed in range(40):
         draw = Random(f"{shape} {seed}")
-        by_stencil(made, text(make(draw), draw).encode(), target)
+        by_template(made, text(make(draw), draw).encode(), target)
 
 
 _TURN = {"role": "user", "content": "a\u00e9\n"}
@@ -150,11 +150,11 @@ def test_what_depends_on_the_texts_is_not_decided_without_them(
 ) -> None:
     """A transcript, an array inside a string, a verdict, and texts that are equal in other escapes."""
     target = target_for(purpose)
-    made = Stencils(target)
+    made = Templates(target)
     for line in _written(record):
-        by_stencil(made, line, target)
+        by_template(made, line, target)
         # The same text in other escapes once only.
-        by_stencil(made, line.replace(b"\\u00e9", "\u00e9".encode(), 1), target)
+        by_template(made, line.replace(b"\\u00e9", "\u00e9".encode(), 1), target)
 
 
 @pytest.mark.parametrize(
@@ -171,12 +171,12 @@ def test_what_depends_on_the_texts_is_not_decided_without_them(
         (REINFORCEMENT, {"question": "q", "answer": 4}),
     ],
 )  # fmt: skip
-def test_common_shapes_have_a_stencil(purpose: Purpose, record: dict[str, Any]) -> None:
+def test_common_shapes_have_a_template(purpose: Purpose, record: dict[str, Any]) -> None:
     """The shapes of most files are converted without deciding for each record, as the usual writers write them."""
     target = target_for(purpose)
-    made = Stencils(target)
+    made = Templates(target)
     for separators in ((",", ":"), (", ", ": ")):
-        assert by_stencil(made, json.dumps(record, separators=separators).encode(), target)
+        assert by_template(made, json.dumps(record, separators=separators).encode(), target)
 
 
 @pytest.mark.parametrize(
@@ -191,24 +191,24 @@ def test_common_shapes_have_a_stencil(purpose: Purpose, record: dict[str, Any]) 
         b'{"instruct\\u0069on":"a","output":"o"}',
     ],
 )
-def test_a_text_with_anything_more_has_no_stencil(line: bytes) -> None:
+def test_a_text_with_anything_more_has_no_template(line: bytes) -> None:
     """Neither a second value under a key nor space that no usual writer leaves is passed over."""
-    made = Stencils(target_for(CHAT))
+    made = Templates(target_for(CHAT))
     assert [made.line(line) for _ in range(2)] == [None, None]
 
 
-def test_stencils_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_templates_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file in which no two records are alike has few of them, and the others none."""
     monkeypatch.setattr(known, "_FORMS_MAX", 3)
-    made = Stencils(target_for(CHAT))
+    made = Templates(target_for(CHAT))
     lines = [b'{"instruction":"a","output":"o","x%d":1}' % number for number in range(6)]
     assert [made.line(one) is not None for one in lines] == [True] * 3 + [False] * 3
     assert made.line(lines[0]) is not None
 
 
-def test_one_long_record_has_no_stencil() -> None:
-    """Stencils hold few values, and only short ones: a long conversation is converted by itself."""
+def test_one_long_record_has_no_template() -> None:
+    """Templates hold few values, and only short ones: a long conversation is converted by itself."""
     turns = [{"from": name, "value": "a"} for name in ("human", "gpt") * 200]
-    made = Stencils(target_for(CHAT))
+    made = Templates(target_for(CHAT))
     assert made.line(json.dumps({"conversations": turns}).encode()) is None
     assert made.line(json.dumps({**ALPACA, "input": "a" * 100_000}).encode()) is None
