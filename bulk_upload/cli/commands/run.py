@@ -273,12 +273,10 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         from bulk_upload.cli.run_job import run_and_report  # noqa: PLC0415
         from bulk_upload.cli.run_request import RunRequest  # noqa: PLC0415
         from bulk_upload.cli.streamed_job import with_header  # noqa: PLC0415
-        from bulk_upload.edge.authorities import authorities_read_late  # noqa: PLC0415
         from bulk_upload.edge.memory import share_one_arena  # noqa: PLC0415
         from bulk_upload.job_runner import SENDS  # noqa: PLC0415
 
-        with authorities_read_late():
-            import_module(SENDS)
+        import_module(SENDS)
 
     if options["as_json"]:
         if options["results"] is not None:
