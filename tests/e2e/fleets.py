@@ -14,7 +14,7 @@ from bulk_upload.agent_runner import serve_agent
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AgentJoined, AttemptEnded, Event
-from bulk_upload.core.fleet.settings import FleetSettings
+from bulk_upload.core.fleet.settings import FleetAddress, FleetSettings
 from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.job_run import Result
@@ -36,6 +36,22 @@ def job_in(folder: Path, sizes: Iterable[int]) -> Path:
     manifest = folder / "manifest.jsonl"
     manifest.write_text("\n".join([*lines, ""]), "utf-8")
     return manifest
+
+
+def with_agents(*, processes: int) -> FleetSettings:
+    """Return settings with two agents in this process, which join at once; `processes` is 1 where the run sends as well."""
+
+    @asynccontextmanager
+    async def recruited(address: FleetAddress) -> AsyncIterator[None]:
+        agents = [asyncio.create_task(serve_agent(address.url, address.issue_ticket())) for _ in range(2)]
+        try:
+            yield
+        finally:
+            for one in agents:
+                one.cancel()
+            await asyncio.gather(*agents, return_exceptions=True)
+
+    return FleetSettings(listen=("127.0.0.1", 0), recruit=recruited, processes=processes)
 
 
 class CutProxy:
