@@ -1,5 +1,7 @@
 """Measures runs of one process beside runs of two, on this machine, sending nothing beyond 127.0.0.1.
 
+Beside both there are two commands that know nothing of each other, each with half of the files: what the machine allows.
+
     python benchmarks/processes.py [--rounds 3] [--scale 1] [--processes 2] [--workload tls,large,small]
 
 At scale 1 and three rounds it takes about four minutes on two processors, after the first time, which makes 3 GB of data.
@@ -23,7 +25,7 @@ from measuring.cache import cache_folder
 from measuring.file_sets import GIB, KIB, MIB, FileSet, equal_files
 from measuring.rounds import in_turn
 from measuring.tables import table
-from peers.contenders import Contender, Scene, ours
+from peers.contenders import Scene, ours
 from servers.sink import Sink
 from servers.tls_front import make_certificate, plain_tls_front
 
@@ -80,17 +82,59 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One run: the command's own process, its agents, and the processor time of the server."""
+    """One run: the process of the command, the others, and the processor time of the server.
+
+    The others are its agents, or the commands beside it.
+    """
 
     wall_s: float
     own: Process
-    agents: tuple[Process, ...]
+    others: tuple[Process, ...]
     server_cpu_s: float
     failure: str | None
 
 
-def measured(contender: Contender, files: FileSet, *, tls: bool) -> Measured:
-    """Run once, against a server of its own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to send the files: the options of the command, and how many of them each send a part."""
+
+    options: tuple[str, ...] = ()
+    commands: int = 1
+
+    def started(
+        self, files: FileSet, url: str, scratch: str, ca_file: str | None
+    ) -> list[subprocess.Popen[bytes]]:
+        """Start its commands, all at once."""
+        started = []
+        for number in range(self.commands):
+            folder = os.path.join(scratch, f"scene-{number}")
+            os.mkdir(folder)
+            scene = Scene(
+                files=files, url=url, in_flight=IN_FLIGHT // self.commands, scratch=folder, ca_file=ca_file
+            )
+            contender = ours("", "--validate", "off", *self.options)
+            command = contender.command(scene)
+            with open(command[4], encoding="utf-8") as manifest:
+                lines = manifest.readlines()
+            with open(command[4], "w", encoding="utf-8") as manifest:
+                manifest.writelines(lines[number :: self.commands])
+            environment = {**os.environ, **contender.environment}
+            # As installed: with bytecode.
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
+            started.append(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=environment,
+                )
+            )
+        return started
+
+
+def measured(way: Way, files: FileSet, *, tls: bool) -> Measured:
+    """Send the files once, to a server of its own."""
     files.warm()
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=cache_folder()))
@@ -99,39 +143,30 @@ def measured(contender: Contender, files: FileSet, *, tls: bool) -> Measured:
         if tls:
             ca_file = make_certificate(scratch)
             url, front_pid = stack.enter_context(plain_tls_front(scratch, sink.port))
-        folder = os.path.join(scratch, "scene")
-        os.mkdir(folder)
-        scene = Scene(files=files, url=url, in_flight=IN_FLIGHT, scratch=folder, ca_file=ca_file)
-        command = contender.command(scene)
-        own, agents = Process(), dict[int, Process]()
+        seen = dict[int, Process]()
         began = time.monotonic()
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **contender.environment},
-        ) as run:
-            while run.poll() is None:
-                own.look(run.pid)
-                for pid in children(run.pid):
-                    agents.setdefault(pid, Process()).look(pid)
-                if front_pid is not None:
-                    front.look(front_pid)
-                time.sleep(SAMPLED_EVERY_S)
+        runs = way.started(files, url, scratch, ca_file)
+        while any(one.poll() is None for one in runs):
+            for one in runs:
+                for pid in (one.pid, *children(one.pid)):
+                    seen.setdefault(pid, Process()).look(pid)
+            if front_pid is not None:
+                front.look(front_pid)
+            time.sleep(SAMPLED_EVERY_S)
         wall_s = time.monotonic() - began
         if front_pid is not None:
             front.look(front_pid)
         counts = sink.finish()
     failure = None
-    if run.returncode:
-        failure = f"exit code {run.returncode}"
+    if any(one.returncode for one in runs):
+        failure = f"exit codes {' '.join(str(one.returncode) for one in runs)}"
     elif (counts.accepted, counts.file_bytes) != (files.count, files.total_bytes):
         failure = f"{counts.accepted} files of {counts.file_bytes} bytes arrived"
+    own = seen.pop(runs[0].pid, Process())
     return Measured(
         wall_s=wall_s,
         own=own,
-        agents=tuple(agents.values()),
+        others=tuple(seen.values()),
         server_cpu_s=counts.cpu_s + front.cpu_s,
         failure=failure,
     )
@@ -161,7 +196,7 @@ def row(name: str, ones: list[Measured], files: FileSet) -> list[str]:
         f"{files.total_bytes / wall_s / 1e6:.0f}",
         f"{own_s:.2f}",
         f"{1000 * own_s / files.count:.2f}",
-        f"{median([sum(agent.cpu_s for agent in one.agents) for one in ones]):.2f}",
+        f"{median([sum(other.cpu_s for other in one.others) for one in ones]):.2f}",
         f"{median([one.own.peak_bytes for one in ones]) / MIB:.0f}",
         " ".join(f"{peak / MIB:.0f}" for peak in peaks(ones)) or "-",
         f"{100 * median([one.server_cpu_s / one.wall_s for one in ones]):.0f} %",
@@ -169,13 +204,13 @@ def row(name: str, ones: list[Measured], files: FileSet) -> list[str]:
 
 
 def peaks(ones: list[Measured]) -> list[float]:
-    """Return the median peak of the agents of a run, the largest first."""
-    sorted_ones = [sorted((agent.peak_bytes for agent in one.agents), reverse=True) for one in ones]
+    """Return the median peak of the other processes, the largest first."""
+    sorted_ones = [sorted((other.peak_bytes for other in one.others), reverse=True) for one in ones]
     return [median([float(one[place]) for one in sorted_ones]) for place in range(min(map(len, sorted_ones)))]
 
 
 HEAD = [
-    "", "wall s", "MB/s", "own CPU s", "own CPU ms a file", "agents' CPU s", "own peak MiB", "agents' peak MiB",
+    "", "wall s", "MB/s", "own CPU s", "own CPU ms a file", "others' CPU s", "own peak MiB", "others' peak MiB",
     "server, of one processor",
 ]  # fmt: skip
 
@@ -191,19 +226,23 @@ def main() -> int:
     parser.add_argument("--workload", help=f"some of them, with commas: {','.join(WORKLOADS)}")
     asked = parser.parse_args()
     several = f"{asked.processes} processes"
-    contenders = {
-        "1 process": ours("1 process", "--validate", "off"),
-        several: ours(several, "--validate", "off", "--processes", str(asked.processes)),
+    ceiling = f"{asked.processes} commands, a part each"
+    ways = {
+        "1 process": Way(),
+        several: Way(options=("--processes", str(asked.processes))),
+        ceiling: Way(commands=asked.processes),
     }
     found: dict[str, dict[str, list[Measured]]] = {}
     failed = False
     for name in asked.workload.split(",") if asked.workload else WORKLOADS:
         workload = WORKLOADS[name]
         files = workload.files(asked.scale)
-        runs: dict[str, list[Measured]] = {one: [] for one in contenders}
+        # Of one file there are no parts.
+        here = [who for who, way in ways.items() if way.commands <= files.count]
+        runs: dict[str, list[Measured]] = {who: [] for who in here}
         try:
-            for _, who in in_turn(tuple(contenders), asked.rounds):
-                one = measured(contenders[who], files, tls=workload.tls)
+            for _, who in in_turn(here, asked.rounds):
+                one = measured(ways[who], files, tls=workload.tls)
                 runs[who].append(one)
                 if one.failure is not None:
                     failed = True
@@ -212,11 +251,10 @@ def main() -> int:
             print(f"\n{name}: skipped: {absent}", flush=True)
             continue
         found[name] = runs
-        ratio = median([one.wall_s for one in runs["1 process"]]) / median(
-            [one.wall_s for one in runs[several]]
-        )
+        wall_s = {who: median([one.wall_s for one in ones]) for who, ones in runs.items()}
         title = f"{name}: {files.count:,} of {files.total_bytes // files.count:,} bytes{', TLS' if workload.tls else ''}"
-        print(f"\n{title}; {several} are {ratio:.2f} times as fast\n", flush=True)
+        ratios = [f"{who} are {wall_s['1 process'] / wall_s[who]:.2f} times as fast" for who in here[1:]]
+        print(f"\n{title}; {'; '.join(ratios)}\n", flush=True)
         print(table([HEAD, *(row(who, ones, files) for who, ones in runs.items())]), flush=True)
     print_constants(found, several, asked.scale)
     return int(failed)
@@ -231,13 +269,12 @@ def print_constants(found: dict[str, dict[str, list[Measured]]], several: str, s
     start_s, start_several_s = (
         median([one.wall_s for one in found["one"][who]]) for who in ("1 process", several)
     )
-    agent_bytes = max(
+    process_bytes = max(
         (
-            agent.peak_bytes
+            one.peak_bytes
             for runs in found.values()
-            for ones in runs.values()
-            for one in ones
-            for agent in one.agents
+            for measurement in (*runs["1 process"], *runs[several])
+            for one in (measurement.own, *measurement.others)
         ),
         default=0,
     )
@@ -246,7 +283,7 @@ def print_constants(found: dict[str, dict[str, list[Measured]]], several: str, s
         return
     rate, several_rate = total_bytes / (one_s - start_s), total_bytes / (several_s - start_several_s)
     print("\nbulk_upload/core/fleet/process_count.py, by this machine:\n")
-    print(f"PROCESS_BYTES = {-(-agent_bytes // (16 * MIB)) * 16} * 1024 * 1024")
+    print(f"PROCESS_BYTES = {-(-process_bytes // (16 * MIB)) * 16} * 1024 * 1024")
     print(
         f"CAP_PAYS_FROM_BYTES_PER_S = {rate / 2:.1e}  # half of what one process sends: {rate / 1e6:.0f} MB/s"
     )

@@ -25,7 +25,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_descriptor_limit()
     share_one_arena()
-    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=AgentStart)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        # The coordinator is gone, or needs no agent.
+        os._exit(ExitStatus.DONE)
+    start = msgspec.json.decode(line, type=AgentStart)
     try:
         status = asyncio.run(_serve(start))
     except BulkUploadError as error:

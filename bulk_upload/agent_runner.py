@@ -16,24 +16,22 @@ from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.clock import SystemClock
-from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.files import READING_THREADS, FileReader
 from bulk_upload.edge.fleet import Dialer, boot_s
+from bulk_upload.edge.machine import usable_processors
 from bulk_upload.edge.objects.reader import ObjectReader
 from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport import Transport, TransportSettings
-from bulk_upload.edge.validation.workers import Workers, usable_processors
 from bulk_upload.engine.callback_errors import CallbackErrors
 from bulk_upload.engine.fleet.agent import Agent, AgentEnd, Identity, Serving, Surroundings
 from bulk_upload.engine.fleet.share_cap import ShareCap
 from bulk_upload.engine.limits.bandwidth import BandwidthGate
 from bulk_upload.engine.objects.readers import Readers
 from bulk_upload.engine.sending.local_sender import LocalSender
-from bulk_upload.engine.validation.file_validator import FileValidator
 from bulk_upload.engine.validation.validating import CheckTarget
 from bulk_upload.engine.validation.while_sent import SentChecks
 from bulk_upload.errors import UsageError
-from bulk_upload.job_runner import READING_THREADS
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
@@ -43,6 +41,8 @@ if TYPE_CHECKING:
     from bulk_upload.core.fleet.messages import AgentJob, FirstFile
     from bulk_upload.core.objects.options import SourceOptions
     from bulk_upload.core.run.source import ContentCheck
+    from bulk_upload.edge.validation.workers import Workers
+    from bulk_upload.engine.validation.file_validator import FileValidator
 
 PATIENCE_S = 900.0
 """How long an agent looks for its coordinator, by default."""
@@ -127,8 +127,7 @@ class AgentRunner:
         clock, errors, share = SystemClock(), CallbackErrors(), ShareCap()
         gate = BandwidthGate(share, clock, errors)
         reader = self._readers(job, tree)
-        workers = Workers(1)
-        validator = _validator(job, tree, workers)
+        workers, validator = _checking(job, tree) if job.checks else (None, None)
         transport = Transport(
             TransportSettings(
                 connection=job.connection,
@@ -169,7 +168,8 @@ class AgentRunner:
                 )
         finally:
             self._transport = None
-            workers.close()
+            if workers is not None:
+                workers.close()
             reader.close()
 
     def _readers(self, job: AgentJob, tree: SourceTree) -> Readers:
@@ -235,10 +235,13 @@ def _asking(job: AgentJob, given: Surroundings) -> Callable[[], Awaitable[Secret
     return ask
 
 
-def _validator(job: AgentJob, tree: SourceTree, workers: Workers) -> FileValidator | None:
-    if not job.checks:
-        return None
-    return FileValidator(
+def _checking(job: AgentJob, tree: SourceTree) -> tuple[Workers, FileValidator]:
+    """Return what checks contents. Imported only where something does, since it takes a while."""
+    from bulk_upload.edge.validation.workers import Workers  # noqa: PLC0415
+    from bulk_upload.engine.validation.file_validator import FileValidator  # noqa: PLC0415
+
+    workers = Workers(1)
+    return workers, FileValidator(
         tree,
         workers,
         purposes={one.name: one for one in job.purposes},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,9 +13,10 @@ from bulk_upload.core.fleet.messages import AgentJob, FirstFile
 from bulk_upload.core.fleet.settings import FleetAddress, FleetParts
 from bulk_upload.core.fleet.wire import text_bytes
 from bulk_upload.core.objects.address import is_address
+from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import ValidateMode
 from bulk_upload.core.run.source import SourceError
-from bulk_upload.edge.fleet import Access, AgentProcesses, AgentServer, tls_context
+from bulk_upload.edge.fleet import Access, AgentProcesses, EarlyProcesses
 from bulk_upload.edge.ledger import expect_agents, first_of_each_home
 from bulk_upload.edge.validation.surroundings import surroundings
 from bulk_upload.engine.fleet.run_keys import RunKeys
@@ -23,7 +24,7 @@ from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from bulk_upload.core.api.connection import Connection
     from bulk_upload.core.events import Event
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.objects.reader import ObjectReader
     from bulk_upload.engine.fleet.crew import Crew
     from bulk_upload.engine.fleet.run_keys import Renewing
+    from bulk_upload.engine.plan import Plan
     from bulk_upload.engine.planned_entries import StagedEntries
 
 RESTARTS_MAX = 20
@@ -58,12 +60,23 @@ class JobFleet:
     def __init__(self, settings: FleetSettings, emit: Callable[[Event], None]) -> None:
         self._settings = settings
         self._emit = emit
-        self._process_count = 0
+        self._agent_count = 0
         self._key_variable: str | None = None
         self._access = Access(settings.token)
         self._restarts_left = RESTARTS_MAX
         self._reads_stores = False
         self._keys: RunKeys | None = None
+        self._early = EarlyProcesses()
+
+    @contextmanager
+    def preparing(self) -> Iterator[JobFleet]:
+        """Have the agents of this machine start while the run is planned, where their number is known; with the block those
+        end that were not needed."""
+        try:
+            self._early.start(self._settings.processes - 1, surroundings())
+            yield self
+        finally:
+            self._early.end()
 
     async def parts(
         self,
@@ -76,14 +89,21 @@ class JobFleet:
         purposes: Mapping[str, Purpose],
         entries: StagedEntries,
         objects: ObjectReader,
-        send_bytes: int,
+        plan: Plan,
         ledger: Ledger[LedgerStore],
     ) -> FleetParts | None:
-        """Return what a run must know of its agents, None where it has none; the ledger knows of them from now on."""
-        self._process_count = self._settings.processes
+        """Return what a run must know of its agents, None where it has none; the ledger knows of them from now on.
+
+        There are never more processes than the run has files to read or send.
+        """
+        process_count = self._settings.processes
         if self._settings.processes_for is not None:
-            self._process_count = self._settings.processes_for(send_bytes)
-        if not self._process_count and self._settings.listen is None:
+            process_count = self._settings.processes_for(plan.total(Step.SEND).file_bytes)
+        file_count = sum(plan.total(step).entry_count for step in (Step.SEND, Step.COMPARE, Step.RECONCILE))
+        # This process is one of them.
+        self._agent_count = max(0, min(process_count, file_count) - 1)
+        self._early.end(but=self._agent_count)
+        if not self._agent_count and self._settings.listen is None:
             return None
         self._key_variable = connection.profile.key_variable
         self._keys = RunKeys(credentials)
@@ -113,7 +133,8 @@ class JobFleet:
             key=self._keys,
             token=self._access.token,
             ttl_s=self._settings.ttl_s,
-            expected_count=self._process_count,
+            expected_count=self._agent_count,
+            sends_itself=process_count > 0,
         )
 
     @asynccontextmanager
@@ -123,6 +144,8 @@ class JobFleet:
         if crew is None or self._keys is None:
             yield
             return
+        from bulk_upload.edge.fleet import AgentServer, tls_context  # noqa: PLC0415 - imported by now
+
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(plain_task_group())
             stack.callback(tasks.cancel_scope.cancel)
@@ -144,15 +167,20 @@ class JobFleet:
                         note=lambda words: self._emit(Noticed(message=words)),
                     )
                     await stack.enter_async_context(settings.recruit(address))
-            if self._process_count:
+            if self._agent_count:
                 server = AgentServer(self._access, crew)
                 url = await stack.enter_async_context(server.listening(LOOPBACK, 0))
+                if self._reads_stores:
+                    # They have no way to the stores.
+                    self._early.end()
                 processes = AgentProcesses(
-                    self._process_count,
+                    self._agent_count,
                     issue_ticket=self._access.issue_ticket,
                     surroundings=surroundings(with_stores=self._reads_stores),
+                    has_joined=crew.knows,
                     on_ended=self._starts_again,
                     on_unstarted=self._say_unstarted,
+                    early=self._early,
                 )
                 await stack.enter_async_context(processes.running(url))
             yield

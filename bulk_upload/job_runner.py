@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from threading import Event as Flag
@@ -16,12 +16,11 @@ from bulk_upload.core.api.secret import key_and_source
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.core.run.job import Job
-from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.settings import RunSettings, ValidateMode
 from bulk_upload.core.vendor_purposes import purposes_of
 from bulk_upload.edge.clock import SystemClock
 from bulk_upload.edge.control import listening
-from bulk_upload.edge.files import FileReader
+from bulk_upload.edge.files import READING_THREADS, FileReader
 from bulk_upload.edge.ledger import Staging, has_receipts, open_ledger, remembered
 from bulk_upload.edge.objects.reader import ObjectReader
 from bulk_upload.engine.manifest_marks import record_manifest
@@ -34,7 +33,7 @@ from bulk_upload.job_run import JobRun, Result
 from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from typing import Self
 
     from bulk_upload.core.api.connection import Connection
@@ -53,10 +52,6 @@ if TYPE_CHECKING:
     from bulk_upload.engine.run import Run
     from bulk_upload.engine.validation.validating import Validating
     from bulk_upload.job_fleet import JobFleet
-
-READING_THREADS = 8
-"""Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
-thread (2 MB and more with blocks of this size). Threads that hang do not count."""
 
 SENDS = "bulk_upload.engine.assembly"
 """The module that imports all that sends, an HTTP library above all, which takes as long as everything else together.
@@ -170,7 +165,7 @@ class JobRunner:
         emit: Callable[[Event], None],
         started: Callable[[Run], None],
     ) -> Result:
-        with naming_shortage():
+        with naming_shortage(), self._job_fleet(emit) as fleet:
             pool = ThreadPoolExecutor(1, thread_name_prefix="bulk-upload-prepare")
             try:
                 given = await self._input(source, pool)
@@ -178,7 +173,7 @@ class JobRunner:
                     emit(Noticed(message=words))
                 try:
                     await asyncio.wrap_future(pool.submit(import_module, SENDS))
-                    return await self._run_job(given, pool, emit, started)
+                    return await self._run_job(given, pool, emit, started, fleet)
                 finally:
                     given.close()
             finally:
@@ -208,6 +203,7 @@ class JobRunner:
         pool: ThreadPoolExecutor,
         emit: Callable[[Event], None],
         started: Callable[[Run], None],
+        fleet: JobFleet | None,
     ) -> Result:
         from bulk_upload.engine.assembly import assemble  # noqa: PLC0415 - imported by now
         from bulk_upload.engine.sending.late_imports import RETRYING, late_imports  # noqa: PLC0415
@@ -243,7 +239,6 @@ class JobRunner:
                 try:
                     if self._settings.looks_first:
                         plan = await self._first_look(transport, reader, entries, ledger).look(plan)
-                    fleet = None if self._fleet is None else self._job_fleet(self._fleet, emit)
                     run = assemble(
                         settings=self._planner.settings_for(job),
                         profile=self._connection.profile,
@@ -269,7 +264,7 @@ class JobRunner:
                             purposes=self._purposes,
                             entries=entries,
                             objects=reader.objects,
-                            send_bytes=plan.total(Step.SEND).file_bytes,
+                            plan=plan,
                             ledger=ledger.writer,
                         ),
                     )
@@ -322,7 +317,8 @@ class JobRunner:
         if self._settings.validate is ValidateMode.OFF:
             yield None
             return
-        from bulk_upload.edge.validation.workers import Workers, usable_processors  # noqa: PLC0415 - with validation
+        from bulk_upload.edge.machine import usable_processors  # noqa: PLC0415 - with validation
+        from bulk_upload.edge.validation.workers import Workers  # noqa: PLC0415 - with validation
         from bulk_upload.engine.objects.validator import ObjectValidator  # noqa: PLC0415
         from bulk_upload.engine.validation.file_validator import FileValidator  # noqa: PLC0415
 
@@ -374,11 +370,15 @@ class JobRunner:
             emit(Noticed(message=ledger.notice))
         return ledger
 
-    @staticmethod
-    def _job_fleet(settings: FleetSettings, emit: Callable[[Event], None]) -> JobFleet:
+    @contextmanager
+    def _job_fleet(self, emit: Callable[[Event], None]) -> Iterator[JobFleet | None]:
+        if self._fleet is None:
+            yield None
+            return
         from bulk_upload.job_fleet import JobFleet  # noqa: PLC0415 - few runs have agents
 
-        return JobFleet(settings, emit)
+        with JobFleet(self._fleet, emit).preparing() as fleet:
+            yield fleet
 
     def _transport(self) -> Transport:
         from bulk_upload.edge.transport import Transport  # noqa: PLC0415 - with what sends

@@ -20,11 +20,12 @@ from bulk_upload.core.purposes import Format, unknown_to_us
 from bulk_upload.core.shapes.command import ConvertCommand
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.validation.rules import WHOLE_FILE
+from bulk_upload.edge.machine import usable_processors
 from bulk_upload.edge.manifest_file import STANDARD_INPUT
 from bulk_upload.edge.objects.reader import ObjectReader
 from bulk_upload.edge.objects.stores import Stores
 from bulk_upload.edge.validation.quarantine import FileIsPacked, Quarantine, QuarantineFailed
-from bulk_upload.edge.validation.workers import SMALL_BYTES_MAX, Workers, usable_processors
+from bulk_upload.edge.validation.workers import SMALL_BYTES_MAX, Workers
 from bulk_upload.engine.objects.validator import ObjectValidator
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator

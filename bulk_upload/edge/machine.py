@@ -11,9 +11,14 @@ from bulk_upload.core.fleet.process_count import Machine
 _CGROUP = "/sys/fs/cgroup"
 
 
+def usable_processors() -> int:
+    """Return how many processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def usable_machine() -> Machine:
     """Return the processors and the memory that this process may use."""
-    processors = float(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+    processors = float(usable_processors())
     quota = _cgroup_processors()
     if quota is not None:
         processors = min(processors, quota)

@@ -92,7 +92,7 @@ def assemble(
         learned: what an earlier run learned at this endpoint.
         address_known: whether the ledger has a receipt from this endpoint.
         validator: checks the content of files before they are sent; None where nothing is validated.
-        fleet: what agents must know that read and send in place of this process; None where there are none.
+        fleet: what agents must know that read and send; None where there are none.
     """
     watched = WatchedRun(clock)
     emit = watched.listening(emit)
@@ -131,42 +131,34 @@ def assemble(
         emit=emit,
     )
     validates = validator is not None and settings.validate is not ValidateMode.OFF
+    own_sender = partial(
+        LocalSender,
+        reader,
+        transport,
+        check_for=gate.check_for if validates else None,
+        on_handed=slots.handed,
+        sent_checks=gate.sent_checks if validates else None,
+    )
     crew: Crew | None = None
     sender: Sender
     if fleet is None:
-        sender = LocalSender(
-            reader,
-            transport,
-            check_for=gate.check_for if validates else None,
-            pace=bandwidth,
-            on_handed=slots.handed,
-            sent_checks=gate.sent_checks if validates else None,
-        )
+        sender = own_sender(pace=bandwidth)
     else:
-        from bulk_upload.engine.fleet.crew import Crew  # noqa: PLC0415 - few runs have agents
-        from bulk_upload.engine.fleet.fleet_sender import FleetSender  # noqa: PLC0415
+        from bulk_upload.engine.fleet.assembling import crew_and_sender  # noqa: PLC0415 - few runs have agents
 
-        crew = Crew(
-            job=fleet.job,
-            key=fleet.key,
-            ttl_s=fleet.ttl_s,
-            token=fleet.token,
-            expected_count=fleet.expected_count,
-            bytes_per_s=lambda: limits.bytes_per_s,
-            patience_s=settings.patience_s,
+        crew, sender = crew_and_sender(
+            fleet,
+            own_sender=lambda pace, numbers: own_sender(pace=pace, numbers=numbers),
+            settings=settings,
+            gate=gate,
+            slots=slots,
+            limits=limits,
             ledger=ledger,
             conditions=conditions,
             drain=drain,
             clock=clock,
             errors=errors,
             emit=emit,
-        )
-        sender = FleetSender(
-            crew,
-            on_handed=slots.handed,
-            on_held=limits.on_bytes_held,
-            on_checked=gate.sent_checks.note,
-            keeps_together=settings.bundle is not None,
         )
     clock_watch = ClockWatch(clock=clock, files_api=files_api, ledger=ledger, emit=emit)
     attempts = Attempts(
@@ -316,6 +308,7 @@ def assemble(
         clock=clock,
         clock_watch=clock_watch,
         intends_ahead=profile.list_shows_absence,
+        has_agents=fleet is not None,
     )
     closing_check = ClosingCheck(
         settings=settings,

@@ -72,7 +72,8 @@ class Uploader(JobRunner):
         meter: an OpenTelemetry meter: uploads by outcome, their duration, retries, bytes, and what is in flight are
             counted with it. Needs the extra `otel`.
         clock: time and randomness.
-        processes: how many processes on this machine read and send; 1 for this one alone.
+        processes: how many processes on this machine read and send, this one among them; with a `fleet`, 1 for none of
+            this machine.
         fleet: agents on other machines that read and send in place of this process, such as `bulk_upload.dask.DaskFleet`.
         **options: any field of `RunSettings`, in place of the one in `settings`; see `SettingOptions`.
 

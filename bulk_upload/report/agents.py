@@ -48,8 +48,9 @@ def fate_words(agent: AgentStatus) -> str:
     return f"{counted(agent.lost_count, 'file')} in flight: {', '.join(said)}" if said else ""
 
 
-def summary_lines(agents: Sequence[AgentStatus]) -> list[str]:
-    """Return who sent how much, and what became of the files of each lost agent; nothing without agents."""
+def summary_lines(agents: Sequence[AgentStatus], *, own_count: int = 0, own_bytes: int = 0) -> list[str]:
+    """Return who sent how much, the command itself included, and what became of the files of each lost agent; nothing
+    without agents."""
     if not agents:
         return []
     most = sorted((one for one in agents if one.accepted_count), key=lambda one: -one.accepted_bytes)
@@ -64,6 +65,8 @@ def summary_lines(agents: Sequence[AgentStatus]) -> list[str]:
             f" ({human_bytes(sum(one.accepted_bytes for one in rest))})"
         )
     lines = [f"Sent by {counted(len(most), 'agent')}: {', '.join(named)}."] if named else []
+    if own_count > 0:
+        lines.append(f"Sent by the command itself: {counted(own_count, 'file')} ({human_bytes(own_bytes)}).")
     lost = [one for one in agents if one.state is AgentState.LOST]
     lines += [_lost_line(one) for one in lost[:NAMED_MAX]]
     if len(lost) > NAMED_MAX:

@@ -43,6 +43,22 @@ def job_in(folder: Path, sizes: Iterable[int]) -> Path:
     return manifest
 
 
+def with_agents(*, processes: int) -> FleetSettings:
+    """Return settings with two agents in this process, which join at once; `processes` is 1 where the run sends as well."""
+
+    @asynccontextmanager
+    async def recruited(address: FleetAddress) -> AsyncIterator[None]:
+        agents = [asyncio.create_task(serve_agent(address.url, address.issue_ticket())) for _ in range(2)]
+        try:
+            yield
+        finally:
+            for one in agents:
+                one.cancel()
+            await asyncio.gather(*agents, return_exceptions=True)
+
+    return FleetSettings(listen=("127.0.0.1", 0), recruit=recruited, processes=processes)
+
+
 class CutProxy:
     """Passes bytes in both directions until it is cut: then it says nothing, and closes nothing."""
 

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.events import AgentJoined
@@ -18,7 +20,7 @@ from bulk_upload.edge.ledger import LedgerReader
 from bulk_upload.job_run import Result
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.sandbox import Sandbox, SandboxConfig
-from tests.e2e.fleets import KEY
+from tests.e2e.fleets import KEY, with_agents
 
 CHAT = '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "Yes."}]}\n'
 OTHERWISE = {"file_id", "agent", "first_seen_utc", "settled_utc"}
@@ -77,12 +79,13 @@ def exported(ledger: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in row._asdict().items() if name not in OTHERWISE} for row in rows]
 
 
-async def test_agents_leave_what_a_run_leaves_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [0, 1], ids=["agents alone", "beside the command"])
+async def test_agents_leave_what_a_run_leaves_by_itself(tmp_path: Path, processes: int) -> None:
     """Every export row, and every row of the ledger that says what was sent and what was found."""
     manifest = job_of_all_kinds(tmp_path)
     alone, together = tmp_path / "alone.db", tmp_path / "together.db"
     of_one, none = await run(manifest, alone, None)
-    of_all, agents = await run(manifest, together, FleetSettings(processes=2))
+    of_all, agents = await run(manifest, together, with_agents(processes=processes))
     assert none == set()
     assert of_all.states == of_one.states
     assert of_all.status is of_one.status
@@ -97,7 +100,7 @@ async def test_agents_leave_what_a_run_leaves_by_itself(tmp_path: Path) -> None:
         sent_by = {
             agent for (agent,) in other.execute("SELECT agent FROM attempts WHERE outcome = 'accepted'")
         }
-        assert sent_by <= agents
+        assert sent_by <= (agents | {None} if processes else agents)
         assert one.execute("SELECT count(agent), max(agents_ttl_s) FROM attempts, runs").fetchone() == (
             0,
             0.0,

@@ -106,7 +106,11 @@ async def address(run: Process) -> str:
     return next(word for word in run.stderr.split() if word.startswith("ws://"))
 
 
-@pytest.mark.parametrize("options", [(), ("--bundle", "8")], ids=["one by one", "in bundles"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--bundle", "8"), ("--processes", "2"), ("--processes", "2", "--bundle", "8")],
+    ids=["one by one", "in bundles", "beside the command", "in bundles beside the command"],
+)
 async def test_blows_at_random_lose_and_double_nothing(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Sixty kills, stops, cuts and departures over three agents, answers lost on top: nothing lost, nothing doubled."""
     chance = random.Random(20261130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from bulk_upload.core.events import AgentLost, AttemptEnded, AttemptStarted
 from bulk_upload.core.fleet.session import AgentSession
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState, InDoubt, Throttled
+from bulk_upload.core.run.records import NOBODY_YET, Intent
 from bulk_upload.core.run.retry import RetryPolicy
+from bulk_upload.edge.ledger import LedgerStore
 from bulk_upload.edge.transport.body import UploadBody
-from bulk_upload.engine.fleet import crew
 from bulk_upload.exit_status import ExitStatus
 from tests.e2e.fleets import answered_late, fleet_run
-from tests.waiting import HANG_S, until
+from tests.waiting import until
 
 TTL_S = 1.0
 BODY_BYTES = 1_500_000
@@ -119,32 +121,61 @@ async def test_a_lost_agent_is_neither_an_outage_nor_an_attempt_of_what_it_only_
         assert len(agents) >= 2
 
 
-async def test_the_first_files_go_to_all_agents_that_are_about_to_join(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The agent that joins first does not get all of a few large files."""
-    monkeypatch.setattr(crew, "GATHER_S", HANG_S)
+async def test_a_command_that_sends_itself_is_one_of_its_agents(tmp_path: Path) -> None:
+    """One limit for both; a file lost with an agent goes on here, and what the command sent has no agent."""
     async with fleet_run(
-        tmp_path, [400_000] * 4, faults="answer-delay=0.2", concurrency=4, processes=2
+        tmp_path, [2000] * 60, faults="answer-delay=0.1", ttl_s=3.0, concurrency=3, processes=1
     ) as fleet:
         async with fleet.running() as running:
+            agent = await fleet.join()
+            await until(lambda: any(one.agent for one in fleet.seen(AttemptStarted)))
+            agent.cancel()
             result = await running
         assert result.status is ExitStatus.DONE
-        per_agent = Counter(one.agent for one in fleet.seen(AttemptStarted))
-        assert sorted(per_agent.values()) == [2, 2]
+        assert len(fleet.sandbox.files) == 60
+        assert fleet.sandbox.peak_in_flight <= 3
+        with sqlite3.connect(result.ledger) as ledger:
+            senders = Counter(
+                row[0] for row in ledger.execute("SELECT agent FROM attempts WHERE outcome = 'accepted'")
+            )
+        ledger.close()
+        assert senders[None] > 0
 
 
-async def test_agents_share_one_bandwidth_cap(tmp_path: Path) -> None:
-    """Two agents together send no faster than the cap allows one."""
+async def test_an_intent_names_no_sender_while_nobody_holds_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of large files are recorded before it is known who gets them: if the run dies then, an agent may have one."""
+    recorded: list[Intent] = []
+    intend = LedgerStore.intend
+
+    def noting(store: LedgerStore, intents: Sequence[Intent]) -> list[int]:
+        recorded.extend(intents)
+        return intend(store, intents)
+
+    monkeypatch.setattr(LedgerStore, "intend", noting)
+    async with fleet_run(tmp_path, [1000, 400_000], processes=1) as fleet, fleet.running() as running:
+        result = await running
+    assert {one.fingerprint.size: one.agent for one in recorded} == {1000: None, 400_000: NOBODY_YET}
+    with sqlite3.connect(result.ledger) as ledger:
+        assert ledger.execute("SELECT agent FROM attempts").fetchall() == [(None,), (None,)]
+    ledger.close()
+
+
+@pytest.mark.parametrize("processes", [0, 1], ids=["agents alone", "beside the command"])
+async def test_agents_share_one_bandwidth_cap(tmp_path: Path, processes: int) -> None:
+    """Two agents together, and the command where it sends itself, send no faster than the cap allows one."""
     rate, sizes = 400_000.0, [250_000] * 4
-    async with fleet_run(tmp_path, sizes, bandwidth=Timetable.always(rate), concurrency=4) as fleet:
+    async with fleet_run(
+        tmp_path, sizes, bandwidth=Timetable.always(rate), concurrency=4, processes=processes
+    ) as fleet:
         async with fleet.running() as running:
             await fleet.join()
             await fleet.join()
             result = await running
         assert result.status is ExitStatus.DONE
         times = [at for at, one in fleet.timed if isinstance(one, AttemptStarted | AttemptEnded)]
-        # Each agent may begin with a burst of a tenth of a second.
+        # Each of them may begin with a burst of a tenth of a second.
         assert times[-1] - times[0] >= (sum(sizes) - 3 * 0.1 * rate) / rate
 
 

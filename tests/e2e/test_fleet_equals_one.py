@@ -6,6 +6,8 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.fleet.settings import FleetSettings
@@ -13,7 +15,7 @@ from bulk_upload.core.run.job import Job
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.job_runner import JobRunner
 from bulk_upload.sandbox import Sandbox, SandboxConfig, parse_faults
-from tests.e2e.fleets import KEY
+from tests.e2e.fleets import KEY, with_agents
 
 
 def write_job(folder: Path) -> Path:
@@ -84,11 +86,12 @@ def _differs(column: str) -> bool:
     )
 
 
-async def test_ledgers_are_equal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [0, 1], ids=["agents alone", "beside the command"])
+async def test_ledgers_are_equal(tmp_path: Path, processes: int) -> None:
     """Rows, states, reasons, hashes, findings: all of them."""
     alone = await ledger_of(tmp_path / "alone", None)
-    with_agents = await ledger_of(tmp_path / "with", FleetSettings(processes=2))
+    by_agents = await ledger_of(tmp_path / "with", with_agents(processes=processes))
     assert alone["entries"]
     assert alone["attempts"]
     for table, rows in alone.items():
-        assert with_agents[table] == rows, table
+        assert by_agents[table] == rows, table

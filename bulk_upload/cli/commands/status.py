@@ -106,7 +106,7 @@ def _lines(reader: LedgerReader) -> Iterator[str]:
     if dropped_count := reader.dropped_count():
         of_what = "among the files" if reader.is_of_folder() else "in the manifest"
         yield f"{'dropped':<14}{dropped_count:,}, not {of_what} of the last run"
-    yield from _agent_lines(_agents(reader))
+    yield from _agent_lines(_agents(reader), reader)
     for state in _TROUBLED:
         if states.get(state):
             yield ""
@@ -159,9 +159,10 @@ def _agents(reader: LedgerReader) -> list[AgentFacts]:
     return [] if run is None else reader.agents(run.run_id)
 
 
-def _agent_lines(agents: list[AgentFacts]) -> Iterator[str]:
-    """Yield what each agent of the last run sent, those that sent most first; nothing without agents."""
-    if not agents:
+def _agent_lines(agents: list[AgentFacts], reader: LedgerReader) -> Iterator[str]:
+    """Yield what each agent of the last run sent, those that sent most first, and the run itself; nothing without agents."""
+    run = reader.last_run()
+    if not agents or run is None:
         return
     yield ""
     yield f"Agents of the last run: {len(agents):,}"
@@ -171,6 +172,9 @@ def _agent_lines(agents: list[AgentFacts]) -> Iterator[str]:
         yield f"  {printable(one.agent)}: {accepted}{lost}"
     if len(agents) > _AGENTS_MAX:
         yield f"  ... and {len(agents) - _AGENTS_MAX:,} more"
+    own = reader.itself(run.run_id)
+    if own.accepted_count:
+        yield f"The run itself: {counted(own.accepted_count, 'file')} accepted ({human_bytes(own.accepted_bytes)})"
 
 
 def _example_lines(reader: LedgerReader, state: EntryState, count: int) -> Iterator[str]:

@@ -44,7 +44,7 @@ def processes_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="N|auto",
         default="1",
         show_default=True,
-        help="Processes on this machine that read and send; auto: as many as pay for what there is to send.",
+        help="Processes on this machine that read and send, the command itself among them; auto: as many as pay for what there is to send.",
     )(command)
 
 
@@ -173,7 +173,7 @@ def processes_line(processes: int | str, send_bytes: int) -> str:
 
     if processes != AUTO:
         count, why = int(processes), f"--processes {processes}"
-        memory_bytes = PROCESS_BYTES * (count + (count > 1))
+        memory_bytes = PROCESS_BYTES * count
     else:
         found = process_count_here(RunSettings(), send_bytes)
         count, why, memory_bytes = found.count, found.reason, found.memory_bytes

@@ -191,25 +191,20 @@ def judge_described(
     """Return what a success means that describes a file with a usable id: `listed`, as `file_in` reads the answer."""
     file_id = listed.file_id
 
-    def doubt(reason: str, *, at_its_word: Accepted | None = None) -> InDoubt:
+    def doubt(reason: str) -> InDoubt:
         return InDoubt(
-            reason=reason,
-            answered=False,
-            http_status=status,
-            candidate_id=file_id,
-            request_id=request_id,
-            at_its_word=at_its_word,
+            reason=reason, answered=False, http_status=status, candidate_id=file_id, request_id=request_id
         )
 
     if not sent.complete:
-        return doubt(reason="the server reported success before the body was complete")
+        return doubt("the server reported success before the body was complete")
     if answer.get("error"):
-        return doubt(reason=_line(f"the success answer names an error: {' '.join(_words(answer).split())}"))
+        return doubt(_line(f"the success answer names an error: {' '.join(_words(answer).split())}"))
     if listed.bytes is not None and listed.bytes != sent.file_bytes:
-        return doubt(reason=_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"))
+        return doubt(_line(f"the server reports {listed.bytes} bytes, {sent.file_bytes} were sent"))
     sha256 = _sha256(_described(answer, profile.id_field).get("sha256"))
     if sha256 is not None and sent.sha256 not in (None, sha256):
-        return doubt(reason=f"the server reports the sha256 {sha256}, {sent.sha256} was sent")
+        return doubt(f"the server reports the sha256 {sha256}, {sent.sha256} was sent")
     # A server that is told no purpose shows none.
     purpose = sent.purpose if profile.purpose_field is not None else str(listed.purpose)
     altered = altered_fields(listed, name=sent.sent_name, purpose=purpose)
@@ -224,7 +219,7 @@ def judge_described(
         allowance=quota,
     )
     if altered and any(profile.keeps_names or one.field is not AlteredField.NAME for one in altered):
-        return doubt(reason="; ".join(accepted.warnings), at_its_word=accepted)
+        return replace(doubt("; ".join(accepted.warnings)), at_its_word=accepted)
     return accepted
 
 

@@ -11,19 +11,16 @@ import msgspec
 from bulk_upload.core.text.printable import human_bytes
 
 PROCESSES_MAX = 4
-"""An estimate: beyond it processes share the coordinator, the disk and the network card, and `--processes N` says more."""
+"""An estimate: beyond it processes share the command that coordinates them, the disk and the network card, and `--processes N` says more."""
 
 PROCESSORS_EACH = 1.3
 """Measured: what one process takes that sends 2 x 1 GiB, since its threads hash beside the event loop."""
 
-PROCESSORS_OF_COORDINATOR = 0.3
-"""Measured for large files: what the process takes that sends nothing itself."""
-
 PROCESS_BYTES = 96 * 1024 * 1024
-"""Measured: agents peak at 63 MiB; one with all blocks that it may have, over TLS, at 82 MiB."""
+"""Measured: the command and its agents peak at 83 MiB each, with all blocks that they may have, over TLS."""
 
 PAYS_FROM_BYTES = 2 * 1024**3
-"""An estimate: less data is sent as soon by one process. Two of them start 0.6 s later, in which one sends 0.6 GB."""
+"""An estimate: less data is sent as soon by one process, which sends 0.5 GB in the time that agents take to start."""
 
 CAP_PAYS_FROM_BYTES_PER_S = 600_000_000.0
 """Measured: half of what one process sends, hashing 2 x 1 GiB. It keeps up with a bandwidth cap below this."""
@@ -66,7 +63,7 @@ def process_count(
     if bandwidth_max is not None and bandwidth_max < CAP_PAYS_FROM_BYTES_PER_S:
         return _one(f"the bandwidth cap of {human_bytes(bandwidth_max)}/s is less than one process sends")
     count, reason = PROCESSES_MAX, f"at most {PROCESSES_MAX}"
-    busy = int((machine.processors - PROCESSORS_OF_COORDINATOR) / PROCESSORS_EACH)
+    busy = int(machine.processors / PROCESSORS_EACH)
     if busy < count:
         count, reason = (
             busy,
@@ -84,7 +81,7 @@ def process_count(
     return ProcessCount(
         count=count,
         reason=f"{human_bytes(send_bytes)} to send, {reason}",
-        memory_bytes=(count + 1) * PROCESS_BYTES,
+        memory_bytes=count * PROCESS_BYTES,
     )
 
 

@@ -30,9 +30,9 @@ class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The agents of a run; a run without this sends by itself.
 
     Args:
-        processes: how many are started on this machine.
-        processes_for: returns how many are, given how many bytes there are to send; 0 where the run sends by itself. Takes
-            the place of `processes`.
+        processes: how many processes of this machine send. This one is the first of them; the others are agents that it
+            starts. 0 where only agents elsewhere send.
+        processes_for: returns how many do, given how many bytes there are to send. Takes the place of `processes`.
         listen: host and port for agents elsewhere; port 0 is any free one.
         token: what agents elsewhere present; by default a new one for each run.
         certificate: PEM file of the certificate for `listen`, with its key unless `certificate_key` names that file.
@@ -83,7 +83,7 @@ class RunKey(Protocol):
 
 class FleetParts(msgspec.Struct, frozen=True, kw_only=True):
     """What a run must know of its agents: what they are told, the API key, the token that opens their next connections,
-    and how many are about to join.
+    and how many are about to join. `sends_itself` says that this process is one of those that send.
     """
 
     job: AgentJob
@@ -92,3 +92,4 @@ class FleetParts(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     ttl_s: float
     expected_count: int = 0
+    sends_itself: bool = False

@@ -67,11 +67,11 @@ class Agents(msgspec.Struct):
             if carried.agent is not None:
                 self.by_name[carried.agent].in_flight -= 1
 
-    def settle(self, event: EntrySettled) -> None:
-        """Count how an entry ended; one in doubt may still be found at the server."""
+    def settle(self, event: EntrySettled) -> bool:
+        """Count how an entry ended, and return whether an agent sent it; one in doubt may still be found at the server."""
         carried = self.carried.get(event.path)
         if carried is None or not event.state.settled:
-            return
+            return False
         del self.carried[event.path]
         is_accepted = event.state is EntryState.ACCEPTED
         if carried.lost_by is not None:
@@ -82,6 +82,7 @@ class Agents(msgspec.Struct):
             one = self.by_name[carried.agent]
             one.accepted_count += 1
             one.accepted_bytes += event.file_bytes
+        return carried.agent is not None
 
     def see(self, agents: Iterable[AgentNow]) -> None:
         """Take over what only the agents at work know."""

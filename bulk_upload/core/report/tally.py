@@ -77,7 +77,7 @@ class Tally(msgspec.Struct):
     `compared_bytes` bytes. `unchanged_count` touched entries kept the receipts of earlier runs, and count neither as
     accepted nor as sent. `altered` counts entries that the server stores otherwise than they were sent. `open_doubts`
     holds the paths whose answer was lost and that are neither settled nor sent again yet. `findings` are those of
-    validation, `agents` those that send for the run. `held_s` and `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
+    validation, `agents` those that send for the run, and `own_*` count what was accepted from the command itself. `held_s` and `chance_share` say what held the run back, and `checked` how many receipts the closing check compared, all known
     once the run is over. Numbers
     may be read from another thread while events are added.
     """
@@ -100,6 +100,8 @@ class Tally(msgspec.Struct):
     absent_count: int = 0
     ended: dict[EntryState, int] = msgspec.field(default_factory=dict)
     accepted_bytes: int = 0
+    own_count: int = 0
+    own_bytes: int = 0
     failed_bytes: int = 0
     unchanged_count: int = 0
     unchanged_bytes: int = 0
@@ -196,8 +198,7 @@ class Tally(msgspec.Struct):
 
     def _add_settled(self, event: EntrySettled) -> None:
         self.open_doubts.discard(event.path)
-        if self.agents.carried:
-            self.agents.settle(event)
+        by_agent = bool(self.agents.carried) and self.agents.settle(event)
         for one in event.altered:
             self.altered.setdefault(one.field, AlteredEntries(one)).entry_count += 1
         if event.unchanged:
@@ -206,15 +207,18 @@ class Tally(msgspec.Struct):
             return
         self.ended[event.state] = self.count(event.state) + 1
         if event.state is EntryState.ACCEPTED:
-            self._add_accepted(event)
+            self._add_accepted(event, by_agent=by_agent)
             return
         if event.state.settled:
             self.failed_bytes += event.file_bytes
         self._add_cause(event)
 
-    def _add_accepted(self, event: EntrySettled) -> None:
+    def _add_accepted(self, event: EntrySettled, *, by_agent: bool) -> None:
         self.accepted_bytes += event.file_bytes
         if event.receipt is not None:
+            if event.receipt.obtained is ReceiptOrigin.ANSWERED and not by_agent:
+                self.own_count += 1
+                self.own_bytes += event.file_bytes
             self.reconciled_count += event.receipt.obtained is ReceiptOrigin.RECONCILED
             self.unconfirmed_count += not event.receipt.size_confirmed
 

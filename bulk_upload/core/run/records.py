@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from bulk_upload.core.model import Altered, Fingerprint, ListedFile, SentBody
 
 
+NOBODY_YET = ""
+"""The agent of an intent in a run with agents while nobody holds the file yet. If the run dies, an agent may have it."""
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt is about to be made: recorded before its first byte leaves.
 
     `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of
     them. `clock_offset_s` is the server's clock minus ours, where that is known by then, `agent` the agent that will make
-    the request, None for this process and where it is not known by then.
+    the request, None for this process, and NOBODY_YET where it is not known by then which of them.
     """
 
     entry_id: int

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 _Opened = TypeVar("_Opened", bound="LoadedFile | HashedFile")
 
+READING_THREADS = 8
+"""Enough for any disk, and fewer than the maximum of uploads in flight: the C library keeps memory for each
+thread (2 MB and more with blocks of this size). Threads that hang do not count."""
+
 SMALL_FILE_BYTES_MAX = 256 * 1024
 """Files up to this size are read in one piece, whole batches of them in one hop to the reading pool."""
 

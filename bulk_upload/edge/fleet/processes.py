@@ -25,12 +25,44 @@ ENTRY = "bulk_upload.agent_process"
 END_S = 5.0
 """How long a dismissed process may take to end before it is killed."""
 
+KILLED_S = 1.0
+"""How long a killed process may take to be gone before nobody waits for it any more."""
+
 
 class AgentStart(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent's process reads: it is in no argument and no variable, which other users may see."""
 
     url: str
     secret: str
+
+
+class EarlyProcesses:
+    """Agents-to-be of this machine: each imports what it needs, and waits for where to connect to.
+
+    So they start while the run is still planned. What is not taken is killed in the end.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[subprocess.Popen[bytes]] = []
+
+    def start(self, count: int, surroundings: Mapping[str, str]) -> None:
+        """Start some; fewer where the system does not start them."""
+        with suppress(OSError):
+            for _ in range(count):
+                self._waiting.append(_spawned(surroundings))
+
+    def take(self) -> subprocess.Popen[bytes] | None:
+        """Return one that waits, for good; None where there is none."""
+        return self._waiting.pop() if self._waiting else None
+
+    def end(self, *, but: int = 0) -> None:
+        """Kill those that nobody took, save some: they did nothing yet."""
+        while len(self._waiting) > but:
+            process = self._waiting.pop()
+            process.kill()
+            _close_input(process)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(KILLED_S)
 
 
 class AgentProcesses:
@@ -40,8 +72,10 @@ class AgentProcesses:
         count: how many run at once.
         issue_ticket: returns what admits one agent, once.
         surroundings: the variables of their environment.
+        has_joined: whether a process with this number ever joined the run; one that did not has nothing to end.
         on_ended: called with the exit code of one that ended by itself; returns whether another one takes its place.
         on_unstarted: called where the system does not start one.
+        early: those that were started before, with the same surroundings.
     """
 
     def __init__(
@@ -50,14 +84,18 @@ class AgentProcesses:
         *,
         issue_ticket: Callable[[], str],
         surroundings: Mapping[str, str],
+        has_joined: Callable[[int], bool],
         on_ended: Callable[[int], bool],
         on_unstarted: Callable[[OSError], None],
+        early: EarlyProcesses | None = None,
     ) -> None:
         self._count = count
         self._issue_ticket = issue_ticket
         self._surroundings = dict(surroundings)
+        self._has_joined = has_joined
         self._on_ended = on_ended
         self._on_unstarted = on_unstarted
+        self._early = early or EarlyProcesses()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._dismissed = False
 
@@ -72,6 +110,8 @@ class AgentProcesses:
             self._dismissed = True
             for one in self._running:
                 _close_input(one)
+                if not self._has_joined(one.pid):
+                    one.kill()
             await self._end(watching)
         for task in watching:
             task.result()
@@ -105,21 +145,25 @@ class AgentProcesses:
         return self._dismissed
 
     def _started(self, url: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _START, ENTRY, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._surroundings,
-            # A Ctrl-C at the terminal is for the coordinator.
-            start_new_session=True,
-        )
+        process = self._early.take() or _spawned(self._surroundings)
         start = AgentStart(url=url, secret=self._issue_ticket())
         if process.stdin is None:
             raise AssertionError("there is a pipe")
         with suppress(BrokenPipeError):
             os.write(process.stdin.fileno(), msgspec.json.encode(start) + b"\n")
         return process
+
+
+def _spawned(surroundings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _START, ENTRY, *sys.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=surroundings,
+        # A Ctrl-C at the terminal is for the coordinator.
+        start_new_session=True,
+    )
 
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:

@@ -60,7 +60,7 @@ class LedgerStore:
 
     def begin_run(self, *, version: str, utc_s: float, place: Place | None = None) -> None:
         """Record a new run and where its ledger lies, and mark what a dead one left open as in doubt."""
-        crashed_utc = self._last_alive(utc_s)
+        ended_utc, agents_ended_utc = self._dead_ends(utc_s)
         self.connection.execute(
             "UPDATE entries SET state = 'in_doubt', attempt_count = attempt_count + 1, http_status = NULL,"
             f" settled_utc = NULL, reason = '{orphans.REASON}',"
@@ -69,9 +69,10 @@ class LedgerStore:
             " WHERE entry_id IN (SELECT entry_id FROM attempts WHERE outcome IS NULL)"
         )
         self.connection.execute(
-            "UPDATE attempts SET outcome = 'in_doubt', answered = 0, ended_utc = ?,"
+            "UPDATE attempts SET outcome = 'in_doubt', answered = 0,"
+            " ended_utc = CASE WHEN agent IS NULL THEN ? ELSE ? END,"
             f" reason = '{orphans.REASON}' WHERE outcome IS NULL",
-            (crashed_utc,),
+            (ended_utc, agents_ended_utc),
         )
         cursor = self.connection.execute(
             "INSERT INTO runs (version, pid, started_utc) VALUES (?, ?, ?)",
@@ -292,21 +293,21 @@ class LedgerStore:
         if utc_s - self._alive_utc_s >= _ALIVE_APART_S:
             self.stay_alive(utc_s=utc_s)
 
-    def _last_alive(self, utc_s: float) -> str:
+    def _dead_ends(self, utc_s: float) -> tuple[str, str]:
+        """Return by when the requests of a dead run had ended: those that it made itself, and those of its agents."""
         (text,) = self.connection.execute("SELECT last_alive_utc FROM job").fetchone()
         last_alive_s = utc_seconds(text)
         if last_alive_s is None:
-            return utc_text(utc_s)
+            return utc_text(utc_s), utc_text(utc_s)
         (ttl_s,) = self.connection.execute(
             "SELECT coalesce(max(agents_ttl_s), 0) FROM runs"
             " WHERE run_id IN (SELECT run_id FROM attempts WHERE outcome IS NULL)"
         ).fetchone()
-        latest_s = last_alive_s + ALIVE_EVERY_S + ttl_s
-        if ttl_s:
-            # A restart proves that the process is dead, and nothing about its agents.
-            return utc_text(latest_s)
+        latest_s = last_alive_s + ALIVE_EVERY_S
         # By the clock of the dead run: a time before its last sign of life is of a clock that was set back since.
-        return utc_text(utc_s if last_alive_s <= utc_s < latest_s else latest_s)
+        own_s = utc_s if last_alive_s <= utc_s < latest_s else latest_s
+        # A restart proves that the process is dead, and nothing about its agents.
+        return utc_text(own_s), utc_text(latest_s + ttl_s)
 
     def _close_attempt(self, over: AttemptEnd, outcome: Outcome) -> None:
         cursor = self.connection.execute(

@@ -118,11 +118,6 @@ class Looked(msgspec.Struct, frozen=True):
     status: os.stat_result
 
 
-def usable_processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
 class Workers:
     """Checks files in up to `process_count` processes at once; small ones on threads of this process.
 

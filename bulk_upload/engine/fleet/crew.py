@@ -12,15 +12,15 @@ from msgspec.structs import replace
 
 from bulk_upload.core.events import AgentJoined, AgentLeft, AgentLost, Noticed
 from bulk_upload.core.fleet.ends import outcomes_in
-from bulk_upload.core.fleet.messages import PROTOCOL, Dismiss, NewKey, Pace, Refusal, Welcome
+from bulk_upload.core.fleet.messages import PROTOCOL, Dismiss, NewKey, Refusal, Welcome
 from bulk_upload.core.fleet.public_job import public
 from bulk_upload.core.fleet.session import CoordinatorSession, SessionState
-from bulk_upload.core.fleet.shares import Shares
 from bulk_upload.core.model import Accepted
 from bulk_upload.core.run.fault_scope import Stop
 from bulk_upload.core.text.printable import human_seconds, printable
 from bulk_upload.edge.fleet import Admitted
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, keep_candidate
+from bulk_upload.engine.fleet.cap_shares import CapShares
 from bulk_upload.engine.fleet.member import Member
 from bulk_upload.exit_status import ExitStatus
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bulk_upload.edge.ledger import LedgerStore
     from bulk_upload.engine.callback_errors import CallbackErrors
     from bulk_upload.engine.conditions import Conditions
+    from bulk_upload.engine.fleet.cap_shares import OwnShare
     from bulk_upload.engine.limits.drain import Drain
 
     class OnGone(Protocol):
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 
 
 TICK_S = 0.25
-GATHER_S = 3.0
-"""How long after the first one the other agents of this machine may take to join before uploads begin without them."""
+GATHER_S = 10.0
+"""How long the agents of this machine may take to join before the command, which sends meanwhile, begins whatever there is."""
 
 NAME_CHARACTERS_MAX = 100
 
@@ -60,10 +61,11 @@ class Crew:
         key: the API key, for those that get it from the run.
         ttl_s: how long one lives without a sign of life.
         bytes_per_s: returns the bandwidth cap that holds now, None for none.
+        own: the share of the cap of the command itself, where it sends as well.
         patience_s: how long the run waits with work for an agent that is not there.
         token: opens an agent's next connection.
-        expected_count: how many agents are about to join: nothing starts for a moment until they have, or the first one
-            would get all of a few large files.
+        expected_count: how many agents of this machine are about to join: for a moment not everything starts before they
+            have, or the command itself would get all of a few large files.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Crew:
         token: str,
         expected_count: int = 0,
         bytes_per_s: Callable[[], float | None],
+        own: OwnShare | None = None,
         patience_s: float,
         ledger: Ledger[LedgerStore],
         conditions: Conditions,
@@ -88,8 +91,7 @@ class Crew:
         self._ttl_s = ttl_s
         self._token = token
         self._expected_count = expected_count
-        self._first_joined_at: float | None = None
-        self._bytes_per_s = bytes_per_s
+        self._gathers_from: float | None = None
         self._patience_s = patience_s
         self._ledger = ledger
         self._conditions = conditions
@@ -99,9 +101,10 @@ class Crew:
         self._emit = emit
         self._members: dict[str, Member] = {}
         self._names: set[str] = set()
+        self._pids: set[int] = set()
         self._lost_attempts: dict[str, frozenset[int]] = {}
         """The attempts that were in flight when a session was lost, by its name."""
-        self._shares: Shares[str] = Shares()
+        self._shares = CapShares(bytes_per_s, own)
         self._alive_at = float("-inf")
         self._waiting_count = 0
         self._nobody_since: float | None = None
@@ -138,6 +141,7 @@ class Crew:
             timer = asyncio.get_running_loop().call_later(TICK_S, self._errors.guarded(tick))
             self._tick()
 
+        self._gathers_from = self._clock.monotonic()
         tick()
         try:
             yield
@@ -155,8 +159,25 @@ class Crew:
             await self._conditions.until(lambda: self._drain.begun or self._has_hands())
         finally:
             self._waiting_count -= 1
-        ready = sorted((one for one in self._members.values() if one.takes_work), key=lambda one: one.load)
-        return ready[:count]
+        return sorted(self.at_hand(), key=lambda one: one.load)[:count]
+
+    def at_hand(self) -> list[Member]:
+        """Return the agents that anything new may go to."""
+        return [one for one in self._members.values() if one.takes_work]
+
+    async def until_joined(self, may_go_on: Callable[[], bool]) -> None:
+        """Wait while agents of this machine are about to join, unless the run drains or something else lets it go on."""
+        while not (self._drain.begun or may_go_on()) and self._is_gathering():
+            await self._conditions.until(lambda: self._drain.begun or may_go_on() or not self._is_gathering())
+
+    def on_room(self) -> None:
+        """Let those go on that waited for room at the command itself."""
+        if self._expected_count:
+            self._conditions.check()
+
+    def knows(self, pid: int) -> bool:
+        """Whether an agent of this process number joined, ever."""
+        return pid in self._pids
 
     async def on_hello(self, hello: Hello, link: Link, *, is_private: bool) -> Admitted | Refusal:
         """Return the session of an agent, or why it gets none."""
@@ -232,16 +253,14 @@ class Crew:
             )
 
     def _has_hands(self) -> bool:
-        return not self._is_gathering() and any(one.takes_work for one in self._members.values())
+        return any(one.takes_work for one in self._members.values())
 
     def _is_gathering(self) -> bool:
-        """Whether agents are about to join that others should not be ahead of."""
-        if self._first_joined_at is None or not self._expected_count:
+        """Whether agents of this machine are about to join."""
+        if self._gathers_from is None or not self._expected_count:
             return False
-        if (
-            len(self._members) >= self._expected_count
-            or self._clock.monotonic() - self._first_joined_at >= GATHER_S
-        ):
+        waited_s = self._clock.monotonic() - self._gathers_from
+        if len(self._members) >= self._expected_count or waited_s >= GATHER_S:
             # Once: an agent that is lost later is not waited for.
             self._expected_count = 0
         return self._expected_count > 0
@@ -280,12 +299,8 @@ class Crew:
             on_lost=self._look,
         )
         self._members[key] = member
-        if self._first_joined_at is None:
-            self._first_joined_at = self._clock.monotonic()
-        self._shares.joined(key)
-        told = self._divide()
-        if key not in told:
-            self._pace(member, 0.0)
+        self._pids.add(hello.pid)
+        self._shares.joined(member, self._members)
         self._emit(
             AgentJoined(
                 agent=member.name,
@@ -322,7 +337,7 @@ class Crew:
 
     def _tick(self) -> None:
         self._look()
-        self._divide()
+        self._shares.divide(self._members)
         for member in self._members.values():
             # A beat whose confirmation had to wait for the ledger.
             member.wake()
@@ -358,27 +373,10 @@ class Crew:
     def _remove(self, member: Member, state: SessionState) -> None:
         self._members.pop(member.key, None)
         attempts = member.session.end(state)
-        self._shares.left(member.key)
         if self._on_gone is not None:
             self._on_gone(member, attempts, is_lost=state is SessionState.LOST)
-        self._divide()
+        self._shares.left(member.key, self._members)
         self._conditions.check()
-
-    def _divide(self) -> set[str]:
-        """Tell agents their shares of the bandwidth cap; return whom."""
-        for member in self._members.values():
-            if member.pace_seq and member.session.mailbox.confirmed >= member.pace_seq:
-                member.pace_seq = 0
-                self._shares.confirmed(member.key)
-        demand = {key: len(one.dispatches) for key, one in self._members.items()}
-        told = self._shares.divide(self._bytes_per_s(), demand)
-        for key, rate in told.items():
-            self._pace(self._members[key], rate)
-        return set(told)
-
-    def _pace(self, member: Member, rate: float | None) -> None:
-        member.post(Pace(bytes_per_s=rate))
-        member.pace_seq = member.session.mailbox.posted
 
     def _wait_for_agents(self) -> None:
         if not self._waiting_count or self._has_hands():

@@ -35,7 +35,7 @@ from bulk_upload.engine.fleet.dispatches import Dispatch, report_in, unreported
 from bulk_upload.engine.fleet.member import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from bulk_upload.core.doubt.content import ByteRange
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bulk_upload.engine.fleet.crew import Crew
     from bulk_upload.engine.fleet.member import Member
 
-    _Answer: TypeAlias = asyncio.Future[Prepared | Hashed | None]
+    Answer: TypeAlias = asyncio.Future[Prepared | Hashed | None]
 
 CANCELLED_S = 5.0
 """How long a request whose task was cancelled may take to say what became of it, before it is in doubt."""
@@ -61,6 +61,7 @@ class FleetSender:
         on_held: called when the bandwidth cap holds a body back.
         keeps_together: an agent gets whole batches of small files, which may then go in one request.
         on_checked: called with what an agent found in an object on its way: path, purpose, report and version.
+        numbers: of the files that are prepared.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class FleetSender:
         on_held: Callable[[], None],
         on_checked: Callable[[str, str, FileReport, Fingerprint], None],
         keeps_together: bool = False,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self._keeps_together = keeps_together
         self._crew = crew
@@ -79,7 +81,7 @@ class FleetSender:
         self._on_held = on_held
         self._held: dict[int, Held] = {}
         self._cancelled: dict[int, UploadReport | BundleReport] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self._requests = itertools.count(1)
         self._gone_bytes = 0
         self.busy_count = 0
@@ -107,7 +109,7 @@ class FleetSender:
     async def prepare(self, requests: Sequence[PrepareRequest]) -> list[PreparedFile | SourceError]:
         """Have agents get files ready, each a part of them; what a lost one had is asked of another."""
         prepared: dict[int, PreparedFile | SourceError] = {}
-        asked: list[tuple[Member, list[int], _Answer]] = []
+        asked: list[tuple[Member, list[int], Answer]] = []
         self.busy_count += 1
         try:
             while len(prepared) < len(requests):
@@ -119,25 +121,56 @@ class FleetSender:
                     break
                 for place, member in enumerate(members):
                     part = left[place :: len(members)]
-                    asked.append((member, part, self._ask_for(member, [requests[one] for one in part])))
+                    asked.append((member, part, self.ask(member, [requests[one] for one in part])))
                 while asked:
                     member, part, answer = asked[0]
                     found = await answer
                     del asked[0]
                     if isinstance(found, Prepared):
-                        prepared |= zip(part, self._keep(member, found), strict=True)
+                        prepared |= zip(part, self.keep(member, found), strict=True)
             return [prepared[index] for index in range(len(requests))]
         except BaseException:
-            self._let_go(prepared.values(), asked)
+            for file in prepared.values():
+                if isinstance(file, PreparedFile):
+                    self.let_go(file.number)
+            for member, _, answer in asked:
+                take_back(member, answer)
             raise
         finally:
             self.busy_count -= 1
 
+    def ask(self, member: Member, requests: Iterable[PrepareRequest]) -> Answer:
+        """Ask an agent to get files ready; `keep` what it answers, or `take_back` the question."""
+        req = next(self._requests)
+        return self._asked(member, req, Prepare(req=req, files=tuple(map(wanted_file, requests))))
+
+    def keep(self, member: Member, found: Prepared) -> list[PreparedFile | SourceError]:
+        """Return the files of an answer, which can be sent from now on."""
+        kept: list[PreparedFile | SourceError] = []
+        for file in found.files:
+            if isinstance(file, FileFault):
+                kept.append(error_of(file))
+                continue
+            number = next(self._numbers)
+            self._held[number] = Held(member, file.handle, file.fingerprint, file.sha256)
+            member.held.add(number)
+            kept.append(
+                PreparedFile(
+                    number=number,
+                    fingerprint=file.fingerprint,
+                    sha256=file.sha256,
+                    report=None if file.report is None else unpacked(file.report, FileReport),
+                    agent=member.name,
+                )
+            )
+        return kept
+
     async def drop(self, number: int) -> None:
         """Have a prepared file let go that will not be sent."""
-        self._drop(number)
+        self.let_go(number)
 
-    def _drop(self, number: int) -> None:
+    def let_go(self, number: int) -> None:
+        """Do what `drop` does, at once."""
         held = self._held.pop(number, None)
         if held is not None:
             held.member.held.discard(number)
@@ -201,16 +234,28 @@ class FleetSender:
                 members = await self._crew.taking_work(1)
                 if not members:
                     raise SourceError("no agent is there to read it", transient=True)
-                req = next(self._requests)
-                question = Hash(req=req, path=text_bytes(path), expected=expected, ranges=tuple(ranges))
-                found = await self._asked(members[0], req, question)
-                if not isinstance(found, Hashed):
-                    continue
-                if found.fault is not None or found.fingerprint is None:
-                    raise error_of(found.fault or FileFault(reason="it was not hashed"))
-                return found.sha256, found.fingerprint
+                found = await self.hashed_by(members[0], path, expected=expected, ranges=ranges)
+                if found is not None:
+                    return found
         finally:
             self.busy_count -= 1
+
+    async def hashed_by(
+        self, member: Member, path: str, *, expected: Fingerprint | None, ranges: Sequence[ByteRange]
+    ) -> tuple[str, Fingerprint] | None:
+        """Have one agent hash a file; None where it is lost meanwhile. Raises SourceError."""
+        req = next(self._requests)
+        question = Hash(req=req, path=text_bytes(path), expected=expected, ranges=tuple(ranges))
+        self.busy_count += 1
+        try:
+            found = await self._asked(member, req, question)
+        finally:
+            self.busy_count -= 1
+        if not isinstance(found, Hashed):
+            return None
+        if found.fault is not None or found.fingerprint is None:
+            raise error_of(found.fault or FileFault(reason="it was not hashed"))
+        return found.sha256, found.fingerprint
 
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""
@@ -240,50 +285,11 @@ class FleetSender:
         """Whether a request is in flight: its agent ends it in time, or is lost."""
         return any(one.dispatches for one in self._crew.members)
 
-    def _let_go(
-        self, prepared: Iterable[PreparedFile | SourceError], asked: list[tuple[Member, list[int], _Answer]]
-    ) -> None:
-        """Have everything dropped that was prepared for a call that was cancelled."""
-        for file in prepared:
-            if isinstance(file, PreparedFile):
-                self._drop(file.number)
-        for member, _, answer in asked:
-            if (
-                not answer.cancel()
-                and not answer.cancelled()
-                and isinstance(found := answer.result(), Prepared)
-            ):
-                _drop_all(member, found)
-
-    def _ask_for(self, member: Member, requests: Iterable[PrepareRequest]) -> _Answer:
-        req = next(self._requests)
-        return self._asked(member, req, Prepare(req=req, files=tuple(map(wanted_file, requests))))
-
-    def _asked(self, member: Member, req: int, question: ToAgent) -> _Answer:
-        answer: _Answer = asyncio.get_running_loop().create_future()
+    def _asked(self, member: Member, req: int, question: ToAgent) -> Answer:
+        answer: Answer = asyncio.get_running_loop().create_future()
         member.waiting[req] = answer
         member.post(question)
         return answer
-
-    def _keep(self, member: Member, found: Prepared) -> list[PreparedFile | SourceError]:
-        kept: list[PreparedFile | SourceError] = []
-        for file in found.files:
-            if isinstance(file, FileFault):
-                kept.append(error_of(file))
-                continue
-            number = next(self._numbers)
-            self._held[number] = Held(member, file.handle, file.fingerprint, file.sha256)
-            member.held.add(number)
-            kept.append(
-                PreparedFile(
-                    number=number,
-                    fingerprint=file.fingerprint,
-                    sha256=file.sha256,
-                    report=None if file.report is None else unpacked(file.report, FileReport),
-                    agent=member.name,
-                )
-            )
-        return kept
 
     def _act(self, member: Member, message: FromAgent) -> None:
         match message:
@@ -362,6 +368,12 @@ class FleetSender:
         reason = "the run was cancelled, and its agent does not answer"
         outcome = InDoubt(reason=reason, answered=False, agent_lost=True)
         return unreported(dispatch, outcome, complete=True)
+
+
+def take_back(member: Member, answer: Answer) -> None:
+    """Give up a question about files: what was prepared for it is dropped."""
+    if not answer.cancel() and not answer.cancelled() and isinstance(found := answer.result(), Prepared):
+        _drop_all(member, found)
 
 
 def _drop_all(member: Member, prepared: Prepared) -> None:

@@ -9,7 +9,8 @@ from bulk_upload.core.finding import Finding
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.pack.packable import not_packable, packed_rules, twice_packed
 from bulk_upload.core.purposes import unknown_to_us
-from bulk_upload.edge.validation.workers import Workers, usable_processors
+from bulk_upload.edge.machine import usable_processors
+from bulk_upload.edge.validation.workers import Workers
 from bulk_upload.engine.pack.packing import Packing
 from bulk_upload.engine.tasks import innermost
 from bulk_upload.engine.validation.file_validator import FileValidator

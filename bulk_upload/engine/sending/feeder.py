@@ -14,7 +14,7 @@ import anyio
 from bulk_upload.core.bundle.grouping import FILES_MIN, Member, bundles_of, may_join
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.planned import PlannedEntry
-from bulk_upload.core.run.records import Intent
+from bulk_upload.core.run.records import NOBODY_YET, Intent
 from bulk_upload.core.run.sender import BATCH_BYTES_MAX, PreparedFile
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.sending.batches import Batch, batches_of, prepare_request
@@ -56,6 +56,7 @@ class Feeder:
 
     Args:
         bundle_tasks: send several small files in one request; None where each goes by itself.
+        has_agents: agents may get files that nobody holds yet when their intents are recorded.
         intends_ahead: record intents a batch ahead. After a crash all of them are in doubt, so only where the server's
             list shows which were not acted on; elsewhere each attempt records its own.
     """
@@ -77,6 +78,7 @@ class Feeder:
         clock: Clock,
         clock_watch: ClockWatch,
         intends_ahead: bool,
+        has_agents: bool = False,
     ) -> None:
         self._sender = sender
         self._ledger = ledger
@@ -92,6 +94,7 @@ class Feeder:
         self._clock = clock
         self._clock_watch = clock_watch
         self._intends_ahead = intends_ahead
+        self._has_agents = has_agents
         self._ahead: dict[int, Upload] = {}
         """Uploads that hold their twin key, and perhaps a file and an intent, and that the workers do not have yet; by
         entry."""
@@ -310,7 +313,7 @@ class Feeder:
                 at_utc_s=now,
                 sha256=None if upload.prepared is None else upload.prepared.sha256,
                 clock_offset_s=offset_s,
-                agent=None if upload.prepared is None else upload.prepared.agent,
+                agent=self._agent_of(upload),
             )
             for upload in uploads
         ]
@@ -319,6 +322,11 @@ class Feeder:
             attempt_ids = await self._ledger.run(lambda store: store.intend(intents))
             for upload, attempt_id in zip(uploads, attempt_ids, strict=True):
                 upload.attempt_id = attempt_id
+
+    def _agent_of(self, upload: Upload) -> str | None:
+        if upload.prepared is not None:
+            return upload.prepared.agent
+        return NOBODY_YET if self._has_agents else None
 
     async def _give_back(self) -> None:
         """Record as not sent what was read ahead and will not be started."""

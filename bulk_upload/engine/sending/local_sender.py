@@ -16,7 +16,7 @@ from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
 from bulk_upload.engine.validation.while_sent import CHECKING_THREADS, CheckedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bulk_upload.core.api.pace import Pace
     from bulk_upload.core.doubt.content import ByteRange
@@ -49,6 +49,7 @@ class LocalSender:
         sent_checks: says which objects are checked on their way, and by what; None where none is.
         pace: admits pieces of bodies.
         on_handed: called with the number of bytes of every piece that was handed over.
+        numbers: of the files that are prepared.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class LocalSender:
         pace: Pace,
         on_handed: Callable[[int], None],
         sent_checks: SentChecks | None = None,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self._reader = reader
         self._transport = transport
@@ -72,7 +74,7 @@ class LocalSender:
         self._held: dict[int, _Held] = {}
         self._cancelled: dict[int, UploadReport] = {}
         self._cancelled_bundles: dict[int, BundleReport] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self.busy_count = 0
 
     @property
@@ -84,6 +86,11 @@ class LocalSender:
     def partial_bytes(self) -> int:
         """Bytes of bodies in flight that were handed over."""
         return self._transport.partial_bytes
+
+    @property
+    def load(self) -> int:
+        """How much it has to do: files that it holds, and calls that go on."""
+        return len(self._held) + self.busy_count
 
     async def prepare(self, requests: Sequence[PrepareRequest]) -> list[PreparedFile | SourceError]:
         """Read small files whole, all in one hop to the reading threads, and open the others."""

@@ -241,7 +241,8 @@ def _happened(
         lines.append(f"Unchanged, not sent: {_entries(unchanged)}.")
     if before:
         lines.append(f"Accepted before: {_entries(before)}.")
-    return [*lines, *_effort(tally), *summary_lines(tally.agents.all()), *_limited(tally)]
+    senders = summary_lines(tally.agents.all(), own_count=tally.own_count, own_bytes=tally.own_bytes)
+    return [*lines, *_effort(tally), *senders, *_limited(tally)]
 
 
 def _limited(tally: Tally) -> list[str]:

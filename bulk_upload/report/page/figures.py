@@ -104,6 +104,8 @@ class Figures:
         """What each run said of refusals that did not depend on its load; the last word counts."""
         self.clock_steps: list[ClockStepFacts] = []
         self.agents: dict[str, AgentFigures] = {}
+        self._with_agents: set[int] = set()
+        """The runs that had any."""
         self.attempt_count = 0
         self.request_count = 0
         self.retry_count = 0
@@ -156,11 +158,21 @@ class Figures:
             carried.append(one if one is not None or not carried else carried[-1])
         return carried
 
+    def itself(self) -> tuple[int, int]:
+        """Return how many files, and bytes, the server accepted from runs with agents themselves."""
+        runs = [one for run_id, one in self.runs.items() if run_id in self._with_agents]
+        agents = self.agents.values()
+        return (
+            sum(one.accepted_count for one in runs) - sum(one.accepted_count for one in agents),
+            sum(one.accepted_bytes for one in runs) - sum(one.accepted_bytes for one in agents),
+        )
+
     def _add_agent(self, one: AttemptFacts, agent: str, outcome: str) -> None:
         found = self.agents.get(agent)
         if found is None:
             found = self.agents[agent] = AgentFigures(agent, one.run_id, one.run_id)
         found.last_run_id = one.run_id
+        self._with_agents.add(one.run_id)
         found.attempt_count += 1
         found.in_doubt_count += outcome == IN_DOUBT
         if outcome == ACCEPTED:

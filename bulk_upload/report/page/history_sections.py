@@ -186,7 +186,10 @@ def agents_section(figures: Figures) -> str:
         if len(agents) > AGENTS_SHOWN_MAX
         else ""
     )
-    return f"<section><h2>Agents</h2>\n{cut}{table('Agents', heads, rows, kind='agents')}</section>\n"
+    files, file_bytes = figures.itself()
+    size = inert(human_bytes(file_bytes))
+    own = f"<p>These runs themselves sent {files:,} files ({size}).</p>\n" if files > 0 else ""
+    return f"<section><h2>Agents</h2>\n{own}{cut}{table('Agents', heads, rows, kind='agents')}</section>\n"
 
 
 def _few_bins(spread: Distribution) -> Sequence[Bin]:

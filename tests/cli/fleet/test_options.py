@@ -77,4 +77,4 @@ def test_what_does_not_go_together_is_said(
 def test_a_plan_says_how_many_processes_send_and_what_memory_they_take() -> None:
     """With the reason for that number."""
     assert "1 process (" in processes_line("auto", 1000)
-    assert "3 processes (--processes 3), about 402.7 MB" in processes_line(3, 1000)
+    assert "3 processes (--processes 3), about 302.0 MB" in processes_line(3, 1000)

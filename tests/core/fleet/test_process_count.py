@@ -22,7 +22,7 @@ def test_much_data_on_a_large_machine_takes_the_most() -> None:
     """And no more: beyond that nothing was gained."""
     found = process_count(LARGE, send_bytes=MUCH)
     assert found.count == PROCESSES_MAX
-    assert found.memory_bytes == (PROCESSES_MAX + 1) * PROCESS_BYTES
+    assert found.memory_bytes == PROCESSES_MAX * PROCESS_BYTES
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,8 @@ def test_much_data_on_a_large_machine_takes_the_most() -> None:
         (LARGE, {"send_bytes": MUCH, "bandwidth_max": 50e6}, 1, "bandwidth cap"),
         (LARGE, {"send_bytes": MUCH, "in_flight_max": 2}, 2, "at most 2 in flight"),
         (LARGE, {"send_bytes": MUCH, "in_flight_max": 1}, 1, "at most 1 in flight"),
-        (Machine(processors=4.0), {"send_bytes": MUCH}, 2, "4 processors"),
+        (Machine(processors=4.0), {"send_bytes": MUCH}, 3, "4 processors"),
+        (Machine(processors=2.6), {"send_bytes": MUCH}, 2, "2.6 processors"),
         (Machine(processors=2.0), {"send_bytes": MUCH}, 1, "2 processors"),
         (Machine(processors=0.2), {"send_bytes": MUCH}, 1, "0.2 processors"),
         (Machine(processors=8.0, memory_bytes=3 * PROCESS_BYTES), {"send_bytes": MUCH}, 3, "of memory"),

@@ -70,6 +70,16 @@ def test_each_agent_is_credited_with_what_it_sent() -> None:
         AgentStatus(agent="b:2", attempt_count=1, accepted_count=1, accepted_bytes=10),
     )
     assert list(found.agents.carried) == ["three"]
+    assert (found.own_count, found.own_bytes) == (1, 10)
+
+
+def test_what_the_command_sent_before_any_agent_joined_counts_as_its_own() -> None:
+    """Not what an earlier run sent, which was found at the server."""
+    found = tally(
+        start("one", None), end("one"), settled("one"), joined("a:1"),
+        settled("old", origin=ReceiptOrigin.RECONCILED), start("two", "a:1"), end("two"), settled("two"),
+    )  # fmt: skip
+    assert (found.own_count, found.own_bytes) == (1, 10)
 
 
 def test_what_becomes_of_a_lost_agents_files_is_followed() -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from bulk_upload.core.model import Rejected
 from bulk_upload.core.report.history import AgentFacts
+from bulk_upload.core.run.records import NOBODY_YET
 from bulk_upload.edge.ledger import ALIVE_EVERY_S, LedgerReader, expect_agents, keep_candidate
 from tests.edge.ledger.stage import (
     LOST,
@@ -42,15 +43,37 @@ def with_agents(store: Store) -> int:
 def test_a_dead_runs_agents_may_send_until_their_fence(store: Store, restart_s: float) -> None:
     """Absence counts from the fence of the last agent, however early the next run begins: an agent outlives its run."""
     one = with_agents(store)
-    store.intended(one, utc_s=START_S)
+    sent_by(store, one, "node1:7", at_utc_s=START_S)
     store.begin_run(version="2", utc_s=START_S + restart_s)
+    assert doubt(store).settles_at_utc_s == START_S + ALIVE_EVERY_S + TTL_S + SETTLE_S
+
+
+@pytest.mark.parametrize("restart_s", [0.5, 4.0])
+def test_what_a_run_sent_itself_ended_with_its_process(store: Store, restart_s: float) -> None:
+    """Beside its agents, whose requests may go on: absence of its own counts as in a run of one process."""
+    one = with_agents(store)
+    (two,) = store.known(entry("b"))
+    store.intended(one, utc_s=START_S)
+    sent_by(store, two, "node1:7", at_utc_s=START_S)
+    store.begin_run(version="2", utc_s=START_S + restart_s)
+    own, agents = store.doubts(settle_answered_s=SETTLE_S, settle_lost_s=SETTLE_S)
+    assert (own.settles_at_utc_s, own.settle_s) == (START_S + restart_s + SETTLE_S, SETTLE_S)
+    assert agents.settles_at_utc_s == START_S + ALIVE_EVERY_S + TTL_S + SETTLE_S
+    assert agents.settle_s == SETTLE_S + TTL_S + ALIVE_EVERY_S
+
+
+def test_what_nobody_held_yet_may_be_an_agents(store: Store) -> None:
+    """Its intent was recorded before it was known who makes the request; readers see no agent."""
+    one = with_agents(store)
+    sent_by(store, one, NOBODY_YET, at_utc_s=START_S)
+    store.begin_run(version="2", utc_s=START_S + 1)
     assert doubt(store).settles_at_utc_s == START_S + ALIVE_EVERY_S + TTL_S + SETTLE_S
 
 
 def test_all_of_that_time_is_waited(store: Store) -> None:
     """Whether the server's time is known or not: a wait that ends with the settle time would double what agents still send."""
     one = with_agents(store)
-    store.intended(one, utc_s=START_S)
+    sent_by(store, one, "node1:7", at_utc_s=START_S)
     store.begin_run(version="2", utc_s=START_S + 1)
     whole_s = ALIVE_EVERY_S + TTL_S + SETTLE_S
     assert doubt(store).left_s(utc_s=START_S + 1, clock_offset_s=None) == whole_s
@@ -80,7 +103,7 @@ def test_only_the_agents_of_the_run_that_died_count(store: Store) -> None:
 def test_a_second_restart_does_not_date_it_anew(store: Store) -> None:
     """What is in doubt keeps its time: a run that dies while it waits makes nobody wait longer."""
     one = with_agents(store)
-    store.intended(one, utc_s=START_S)
+    sent_by(store, one, "node1:7", at_utc_s=START_S)
     for restart_s in (1, 2, 3):
         store.begin_run(version="2", utc_s=START_S + restart_s)
     assert doubt(store).settles_at_utc_s == START_S + ALIVE_EVERY_S + TTL_S + SETTLE_S
@@ -118,6 +141,8 @@ def of_a_fleet(path: Path) -> None:
             attempt_id = sent_by(store, entry_id, agent)
             store.conclude(replace(attempt_over(attempt_id, entry_id, outcome), agent=agent))
         sent_by(store, five, "node1:7")
+        (six,) = store.known(entry("f"))
+        sent_by(store, six, NOBODY_YET)
 
 
 def test_an_export_says_who_sent_each_file(tmp_path: Path) -> None:
@@ -130,6 +155,7 @@ def test_an_export_says_who_sent_each_file(tmp_path: Path) -> None:
         "c": ("accepted", None),
         "d": ("in_doubt", "node2:8"),
         "e": ("in_doubt", "node1:7"),
+        "f": ("in_doubt", None),
     }
 
 
@@ -153,7 +179,15 @@ def test_the_agents_of_a_run_are_counted(tmp_path: Path) -> None:
             AgentFacts("node2:8", 2, 1, 100, 1),
         ]
         assert reader.agents(1) == []
-        assert [one.agent for one in reader.attempts()] == ["node1:7", "node2:8", None, "node2:8", "node1:7"]
+        assert [one.agent for one in reader.attempts()] == [
+            "node1:7",
+            "node2:8",
+            None,
+            "node2:8",
+            "node1:7",
+            None,
+        ]
+        assert reader.itself(2) == AgentFacts("", 1, 1, 100, 0)
 
 
 def test_a_run_without_agents_records_none(tmp_path: Path) -> None:

@@ -86,6 +86,16 @@ def test_a_run_without_agents_does_not_speak_of_them() -> None:
     assert agents_words(()) == ""
 
 
+def test_the_summary_says_what_the_command_sent_itself() -> None:
+    """Beside its agents; a run without them says nothing about it."""
+    one = AgentStatus(agent="n1:7", accepted_count=2, accepted_bytes=2_000)
+    assert summary_lines((one,), own_count=3, own_bytes=3_000) == [
+        "Sent by 1 agent: n1:7 2 files (2.0 kB).",
+        "Sent by the command itself: 3 files (3.0 kB).",
+    ]
+    assert summary_lines((), own_count=3, own_bytes=3_000) == []
+
+
 def lines_of(events: list[Event]) -> list[str]:
     chosen = EventLines()
     return [str(line) for event in events for line in chosen.lines_of(event)]

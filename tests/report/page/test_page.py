@@ -340,6 +340,18 @@ def test_the_agents_of_a_job_are_listed_by_what_they_sent() -> None:
     ]
 
 
+def test_the_page_says_what_runs_with_agents_sent_themselves() -> None:
+    """Not what runs without agents did."""
+    runs = [RunFacts(number, "1.0", AT, LATER, 0, AT, LATER) for number in (1, 2)]
+    attempts = [
+        AttemptFacts(1, 1, 10, AT, LATER, "accepted", agent="n1:7"),
+        AttemptFacts(1, 1, 40, AT, LATER, "accepted"),
+        AttemptFacts(1, 1, 60, AT, LATER, "accepted"),
+        AttemptFacts(2, 1, 90, AT, LATER, "accepted"),
+    ]
+    assert "themselves sent 2 files (100 B)" in agents_section(figures_of(runs, attempts, []))
+
+
 def test_a_job_without_agents_has_no_word_about_them() -> None:
     """The page is what it was."""
     assert _section(_page([_row("a")], []), "Agents") == ""

@@ -33,7 +33,7 @@ SELECT a.entry_id, a.attempt_id, a.sent_name, a.size, e.purpose, coalesce(a.bega
        a.answered, a.candidate_id, a.clock_offset_s, a.run_id,
        EXISTS (SELECT 1 FROM receipts r WHERE r.file_id = a.candidate_id AND r.attempt_id = a.attempt_id
            AND r.withdrawn_utc IS NOT NULL),
-       CASE WHEN a.reason = '{orphans.REASON}' THEN runs.agents_ttl_s ELSE 0 END
+       CASE WHEN a.reason = '{orphans.REASON}' AND a.agent IS NOT NULL THEN runs.agents_ttl_s ELSE 0 END
 FROM attempts a JOIN entries e USING (entry_id) JOIN runs USING (run_id)
 WHERE a.outcome = 'in_doubt' AND a.resolution IS NULL ORDER BY a.attempt_id
 """

@@ -21,7 +21,7 @@ from bulk_upload.edge.ledger.file.opening import open_for_reading
 from bulk_upload.edge.ledger.file.unusable import unusable
 from bulk_upload.edge.ledger.owned_ids import LIVE
 from bulk_upload.edge.ledger.reading import orphans
-from bulk_upload.edge.ledger.reading.agents import AGENT, AGENTS, HAD_AGENTS, NO_AGENT
+from bulk_upload.edge.ledger.reading.agents import AGENT, AGENTS, HAD_AGENTS, ITSELF, NO_AGENT
 from bulk_upload.edge.ledger.reading.in_doubt import open_doubts
 from bulk_upload.edge.ledger.reading.receipts import FILES_RM
 
@@ -64,7 +64,7 @@ FROM runs ORDER BY manifest IS NULL AND exit_status IS NOT NULL, run_id DESC LIM
 """
 # Other commands have no manifest: their end is not that of the upload.
 _ATTEMPTS = """
-SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc, agent,
+SELECT run_id, attempt_no, size, intent_utc, ended_utc, outcome, http_status, reason, began_utc, nullif(agent, ''),
     bundle_id IS NULL OR bundle_id = attempt_id
 FROM attempts ORDER BY attempt_id
 """
@@ -252,6 +252,11 @@ class LedgerReader:
         if self._agent_column() == NO_AGENT:
             return []
         return [AgentFacts(agent, *map(int, counts)) for agent, *counts in self._select(AGENTS, (run_id,))]
+
+    def itself(self, run_id: int) -> AgentFacts:
+        """Return what a run sent itself, under no name."""
+        ((agent, *counts),) = self._select(ITSELF, (run_id,))
+        return AgentFacts(agent, *map(int, counts))
 
     def data_warnings(self) -> Iterator[FileWarnings]:
         """Yield the files of the manifest with warnings about their content, as far as results were kept."""
