@@ -136,6 +136,7 @@ CONTENDERS: dict[str, Contender] = {
     "ours-bundle": ours("bulk-upload --validate off --bundle 64", "--validate", "off", "--bundle", "64"),
     "ours-default": ours("bulk-upload, its own concurrency", fixed=False),
     "F": _peer("aiohttp, FormData", "aiohttp_form.py", tls=True),
+    "lean": _peer("aiohttp, ready payload, no ledger", "aiohttp_lean.py", tls=True),
     "S": _peer("seekrai, loop", "seekrai_loop.py", tls=False),
     "B": _peer("seekrai, bulk_upload", "seekrai_bulk.py", tls=False),
     "T": _peer("seekrai, threads", "seekrai_threads.py", tls=False),

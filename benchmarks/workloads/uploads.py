@@ -23,6 +23,7 @@ _EVERYBODY = (
     "ours-no-hash",
     "ours-default",
     "F",
+    "lean",
     "S",
     "T",
     "O",

@@ -246,9 +246,10 @@ def _path_of(descriptor: int, name: str) -> str:
         import fcntl  # noqa: PLC0415 (only there is F_GETPATH)
 
         return os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
-    with contextlib.suppress(OSError):
+    try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
-    return _path_by_name(descriptor, name)
+    except OSError:
+        return _path_by_name(descriptor, name)
 
 
 def _folder_as_opened(folder: str) -> str:

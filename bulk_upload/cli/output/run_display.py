@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bulk_upload.cli.output.streams import tell
 from bulk_upload.core.events import Noticed, PlanMade, Snapshot
 from bulk_upload.core.text.printable import printable
-from bulk_upload.report.live.plain_lines import LineProgress
+from bulk_upload.report.live.plain_lines import WITHOUT_LINES, LineProgress
 from bulk_upload.report.live.verbose import verbose_line
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class PlainLines(Silent):
 
     def on_event(self, event: Event) -> None:
         """Print what an event changes."""
+        if isinstance(event, WITHOUT_LINES):
+            return
         self._heading.print_before(event, self.say)
         self._lines.on_event(event)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from bulk_upload.edge.transport.settings import TransportSettings
 
 T = TypeVar("T")
-
-_NOTHING = nullcontext()
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,15 +145,19 @@ class Exchanges:
         began = moment(self._clock)
         self._server_clock.note_ours(began)
         try:
-            with self._asking(sending) if asks else _NOTHING:
-                response = await self.session.request(
-                    self._profile.method,
-                    url,
-                    data=body,
-                    headers=self.authorization(key),
-                    expect100=asks,
-                    allow_redirects=False,
-                )
+            asking = self.session.request(
+                self._profile.method,
+                url,
+                data=body,
+                headers=self.authorization(key),
+                expect100=asks,
+                allow_redirects=False,
+            )
+            if asks:
+                with self._asking(sending):
+                    response = await asking
+            else:
+                response = await asking
             try:
                 answer = await _read_answer(response, body, answer_bytes_max)
             finally:

@@ -106,7 +106,8 @@ class Workers:
                 await self._not_begun(upload, made)
             elif isinstance(made.over.outcome, Accepted):
                 self._accepted.append((upload, made))
-                self._conditions.check()
+                if len(self._accepted) == 1:
+                    self._conditions.check()
             else:
                 # Recorded before anything starts in its place: it may count for the run as a whole.
                 await self._entry_tasks.start(upload, first=await self._attempts.recorded(made))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 PAUSE_S_TOLD_MIN = 5.0
 
-_WITHOUT_LINES = (AttemptStarted, AttemptEnded)
-"""Two of three events."""
+WITHOUT_LINES = (AttemptStarted, AttemptEnded)
+"""Two of three events. Who has the numbers of the run counted by others need not hand them on."""
 
 
 class LineProgress:
@@ -60,8 +60,6 @@ class LineProgress:
     def on_event(self, event: Event) -> None:
         """Handle one event of the run, and write its lines."""
         self._progress.on_event(event)
-        if isinstance(event, _WITHOUT_LINES):
-            return
         if isinstance(event, Paused):
             self._tell_pause(event)
         elif isinstance(event, Reconciling):
