@@ -91,6 +91,8 @@ class CutProxy:
             for one in self._passing:
                 one.cancel()
             await asyncio.gather(*self._passing, return_exceptions=True)
+            # An aborted connection is closed in the next turn: without it the loop may end before.
+            await asyncio.sleep(0)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
