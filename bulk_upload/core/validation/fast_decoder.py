@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from bulk_upload.core.purposes import Kind
-from bulk_upload.core.validation.examples.answers import (
-    ASSISTANT,
-    PROMPT_ROLES,
-    answer_fields,
-    prompts_differ,
-    question_field,
-    same_answers,
-)
+from bulk_upload.core.validation.examples.answers import ASSISTANT, answer_fields, question_field
 from bulk_upload.core.validation.line_schema import MESSAGE_KEYS, order_complaints, system_keys
+from bulk_upload.core.validation.quick.pairs import may_be_no_pair, pair_judge, usual_pair
 from bulk_upload.core.validation.rules import Complaint
 
 if TYPE_CHECKING:
@@ -36,6 +30,9 @@ NOT_PASSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Roles = tuple[str, ...]
 Verdict = tuple[Complaint, ...] | None
 """What is unusual about an order of roles, None where only the exact path can say it."""
+
+_Turns = tuple[Callable[[Any], Any], dict[Roles, Verdict], Callable[[Roles], Verdict]]
+"""Where a conversation is in a row, the orders of roles that are known, and what judges others."""
 
 _role_of: Callable[[Any], str] = attrgetter("role")
 
@@ -79,10 +76,12 @@ class LineReader:
 def _row_judge(schema: Schema, *, strict: bool) -> RowJudge:  # noqa: C901 (calls would cost more than they explain)
     """Return a function without lookups that could be made once: it is called for every line of a good file."""
     asked = question_field(schema) if answer_fields(schema) else None
-    turns: list[tuple[Callable[[Any], Any], dict[Roles, Verdict], Callable[[Roles], Verdict]]] = []
+    turns: list[_Turns] = []
+    questions: list[_Turns] = []
     texts: list[Callable[[Any], Any]] = []
     pair: list[Callable[[Any], Any]] = []
-    pair_complaint = _pair_judge(schema, strict=strict)
+    pair_complaint = pair_judge(schema, strict=strict)
+    is_usual_pair = usual_pair(schema)
     for place, field in enumerate(schema.fields):
         value_of = attrgetter(_attribute(place))
         if field.kind is Kind.MESSAGES:
@@ -90,12 +89,16 @@ def _row_judge(schema: Schema, *, strict: bool) -> RowJudge:  # noqa: C901 (call
             turns.append((value_of, orders.known, orders.judge))
             if field.is_answer:
                 pair.append(value_of)
+            else:
+                questions.append(turns[-1])
         else:
             texts += map(attrgetter, _texts(field, _attribute(place)))
+    first_of, second_of = pair if is_usual_pair is not None else (_no_answer, _no_answer)
 
     def judge(row: Any) -> list[Complaint] | None:  # noqa: ANN401 (rows are of a type made for the schema)
         complaints: list[Complaint] = []
-        for messages_of, known, judge_roles in turns:
+        is_pair_usual = is_usual_pair is not None and is_usual_pair(first_of(row), second_of(row))
+        for messages_of, known, judge_roles in questions if is_pair_usual else turns:
             messages = messages_of(row)
             for message in messages:
                 if message.content.isspace():
@@ -110,12 +113,20 @@ def _row_judge(schema: Schema, *, strict: bool) -> RowJudge:  # noqa: C901 (call
             text = text_of(row)
             if text is not msgspec.UNSET and text.isspace():
                 return None
-        if pair and _may_be_no_pair(*(answers := [answer_of(row) for answer_of in pair])):
+        if (
+            pair
+            and not is_pair_usual
+            and may_be_no_pair(*(answers := [answer_of(row) for answer_of in pair]))
+        ):
             found_wrong = pair_complaint(*answers)
             return None if found_wrong is None else [*complaints, found_wrong]
         return complaints
 
     return judge
+
+
+def _no_answer(row: Any) -> Any:  # noqa: ANN401, ARG001 (a getter by its signature)
+    return ()
 
 
 class _Orders:
@@ -135,44 +146,6 @@ class _Orders:
         if len(roles) <= _LONG_SHAPE and len(self.known) < _SHAPES_REMEMBERED_MAX:
             self.known[roles] = found
         return found
-
-
-def _may_be_no_pair(first: list[Any], *others: list[Any]) -> bool:
-    is_whole = len(first) > 1
-    for one in others:
-        if _end_alike(first, one) or ((is_whole or len(one) > 1) and _prompt(one) != _prompt(first)):
-            return True
-    return False
-
-
-def _pair_judge(schema: Schema, *, strict: bool) -> Callable[..., Complaint | None]:
-    """Return what names the fault of two answers, None where only the exact path can say it."""
-    names = [one.name for one in answer_fields(schema) if one.kind is Kind.MESSAGES]
-    if len(names) != 2:
-        return lambda *_: None
-    same, differing = same_answers(*names), prompts_differ(*names)
-
-    def judge(first: list[Any], second: list[Any]) -> Complaint | None:
-        if first == second:
-            # Other keys may make a difference.
-            return same if strict and first else None
-        return differing if not _end_alike(first, second) and _have_own_prompts(first, second) else None
-
-    return judge
-
-
-def _have_own_prompts(first: list[Any], second: list[Any]) -> bool:
-    """Whether two conversations end with an answer, each to its own prompt."""
-    return first[-1].role == second[-1].role == ASSISTANT and _prompt(first) != _prompt(second)
-
-
-def _end_alike(first: list[Any], second: list[Any]) -> bool:
-    """Whether two answers are the same but for white space, or one is absent."""
-    return not first or not second or first[-1].content.strip() == second[-1].content.strip()
-
-
-def _prompt(messages: list[Any]) -> list[Any]:
-    return [one for one in messages if one.role in PROMPT_ROLES]
 
 
 @lru_cache(maxsize=16)

@@ -108,3 +108,30 @@ def test_the_quick_ways_find_what_the_exact_way_does(
 ) -> None:
     """A line that is decoded quickly has the findings of the exact way, or is left to it, whatever noise is in it."""
     assert_ways_agree(purpose, value, noise, at)
+
+
+_answers = st.lists(
+    st.fixed_dictionaries(
+        {
+            "role": st.sampled_from(["assistant"] * 4 + ["user", "system", "tool"]),
+            "content": st.sampled_from(["a", "b", "a ", "\u00a0a", "ab", " ", "\u00a0", ""]),
+        }
+    ),
+    min_size=1,
+    max_size=2,
+)
+_pairs = st.fixed_dictionaries(
+    {
+        "messages": st.sampled_from(
+            [[{"role": "user", "content": "q"}], [{"role": "assistant", "content": "a"}]]
+        ),
+        "chosen": _answers,
+        "rejected": _answers,
+    }
+)
+
+
+@given(_pairs)
+def test_pairs_are_judged_by_both_ways_alike(value: dict[str, Any]) -> None:
+    """Two answers that are decoded quickly have the findings of the exact way, be they usual or not."""
+    assert_ways_agree(PURPOSES["preference-fine-tune"], value, b"", 0)
