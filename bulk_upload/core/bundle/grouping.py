@@ -54,15 +54,17 @@ def bundles_of(members: Sequence[Member], files_max: int) -> list[list[int]]:
     of_kind: dict[tuple[str, str | None], list[int]] = {}
     for number, member in enumerate(members):
         name = member.twin_name
-        candidates = of_kind.setdefault((member.purpose, member.agent), [])
-        place = next(
-            (one for one in candidates if len(bundles[one]) < files_max and name not in names[one]), None
-        )
-        if place is None:
+        with_room = of_kind.setdefault((member.purpose, member.agent), [])
+        for place in with_room:
+            if name not in names[place]:
+                break
+        else:
             place = len(bundles)
-            candidates.append(place)
+            with_room.append(place)
             bundles.append([])
             names.append(set())
         bundles[place].append(number)
         names[place].add(name)
+        if len(bundles[place]) >= files_max:
+            with_room.remove(place)
     return bundles

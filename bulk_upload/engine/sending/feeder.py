@@ -15,15 +15,14 @@ from bulk_upload.core.bundle.grouping import FILES_MIN, Member, bundles_of, may_
 from bulk_upload.core.run.plan import Step
 from bulk_upload.core.run.planned import PlannedEntry
 from bulk_upload.core.run.records import NOBODY_YET, Intent
-from bulk_upload.core.run.sender import BATCH_BYTES_MAX, PreparedFile
+from bulk_upload.core.run.sender import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, PreparedFile, PrepareRequest
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX
-from bulk_upload.engine.sending.batches import Batch, batches_of, prepare_request
 from bulk_upload.engine.tasks import plain_task_group
 from bulk_upload.engine.upload import Upload
 from bulk_upload.errors import LedgerUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -44,8 +43,11 @@ if TYPE_CHECKING:
     from bulk_upload.engine.sending.workers import Workers
     from bulk_upload.engine.validation.gate import Gate
 
+BATCH_LARGE_MAX = 16
+"""Fewer large files than small ones are intended ahead: after a crash it is unknown whether an intent was acted on."""
+
 PARKED_MIN = 256
-"""More than three batches: fewer could all be waiting for a twin that was read ahead and has no room to start."""
+"""More than two batches: fewer could all be waiting for a twin that was read ahead and has no room to start."""
 
 READY_LEFT_MAX = 16
 """The next batch is handed on while this many entries of the last one are left, so that uploads never wait for it."""
@@ -162,37 +164,12 @@ class Feeder:
     async def _prepare(
         self, pages: AsyncIterator[list[PlannedEntry]], send: ObjectSendStream[list[Upload]]
     ) -> None:
-        """Get batches ready, in order. A bundle takes a whole batch: the next one is read meanwhile."""
         async with send:
-            if self._bundle_tasks is None:
-                async for batch in self._chosen(pages):
-                    await self._read(batch)
-                    await send.send(await self._ready(batch))
-                return
-            with ExitStack() as streams:
-                begin, begun = anyio.create_memory_object_stream[Batch](0)
-                _close_at_end(streams, begin, begun)
-                async with plain_task_group() as readers:
-                    readers.start_soon(self._read_ahead, pages, begin, readers)
-                    async for batch in begun:
-                        await send.send(await self._ready(batch))
-
-    async def _read_ahead(
-        self, pages: AsyncIterator[list[PlannedEntry]], begin: ObjectSendStream[Batch], readers: TaskGroup
-    ) -> None:
-        """Have batches read, two at a time: the one that is waited for, and the one after it."""
-        async with begin:
-            async for batch in self._chosen(pages):
-                readers.start_soon(self._read, batch)
-                await begin.send(batch)
-
-    async def _chosen(self, pages: AsyncIterator[list[PlannedEntry]]) -> AsyncIterator[Batch]:
-        async for page in pages:
-            for batch in batches_of(page):
-                if self._drain.begun:
-                    return
-                self._choose(batch)
-                yield batch
+            async for page in pages:
+                for entries in _batches(page):
+                    if self._drain.begun:
+                        return
+                    await send.send(await self._batch(entries))
 
     async def _checked(
         self, pages: AsyncIterator[list[PlannedEntry]], ahead: TaskGroup, streams: ExitStack
@@ -213,10 +190,13 @@ class Feeder:
                 self._gate.taken(len(page))
                 yield page
 
-    def _choose(self, batch: Batch) -> None:
-        """Take what may be sent as it is, and what is to be read for it, ahead of the uploads."""
+    async def _batch(self, entries: list[PlannedEntry]) -> list[Upload]:
+        """Get a batch ready: read what is small, and record the intents of all that may be sent as they are."""
+        batch = list(map(_upload, entries))
+        small: list[tuple[Upload, PrepareRequest]] = []
+        large: list[Upload] = []
         bytes_left = BATCH_BYTES_MAX
-        for upload in batch.uploads:
+        for upload in batch:
             size = upload.fingerprint.size
             entry = upload.planned.entry
             is_small = size <= SMALL_FILE_BYTES_MAX and not self._gate.sent_checks.wants(
@@ -233,30 +213,14 @@ class Feeder:
             self._ahead[upload.entry_id] = upload
             if is_small:
                 bytes_left -= size
-                batch.small.append((upload, prepare_request(upload, checks_content=not is_checked)))
+                small.append((upload, _prepare_request(upload, checks_content=not is_checked)))
             else:
-                batch.large.append(upload)
-
-    async def _read(self, batch: Batch) -> None:
-        """Have the small files read, unless the run drains first."""
-        files: list[PreparedFile | SourceError] = []
-        if batch.small:
-            with self._drain.cut():
-                files = await self._sender.prepare([request for _, request in batch.small])
-        # All of them before anything is awaited: what goes wrong from here on must find them to let them go.
-        for (upload, _), file in zip(batch.small, files, strict=False):
-            if isinstance(file, PreparedFile):
-                upload.prepared = file
-        batch.is_read.set()
-
-    async def _ready(self, batch: Batch) -> list[Upload]:
-        """Wait for what is read, and record the intents of all that may be sent as they are; leave out what ended."""
-        await batch.is_read.wait()
-        read, ended = await self._admitted([upload for upload, _ in batch.small])
+                large.append(upload)
+        prepared, ended = await self._read_ahead(small)
         if self._intends_ahead:
             # A bundle records its own: which uploads it has is known only when it starts.
-            await self._intend([one for one in (*read, *batch.large) if not self._may_join(one)])
-        return [upload for upload in batch.uploads if upload.entry_id not in ended]
+            await self._intend([one for one in (*prepared, *large) if not self._may_join(one)])
+        return [upload for upload in batch if upload.entry_id not in ended]
 
     def _may_join(self, upload: Upload) -> bool:
         """Whether an upload can be one of several in a request."""
@@ -271,11 +235,19 @@ class Feeder:
         """Whether a worker can make the first attempt: it holds its twin key, and its intent is recorded if it should be."""
         return upload.entry_id in self._ahead and (upload.attempt_id is not None or not self._intends_ahead)
 
-    async def _admitted(self, small: list[Upload]) -> tuple[list[Upload], set[int]]:
-        """Return what is to be sent as it was read, and which entries ended because of what was found."""
+    async def _read_ahead(self, small: list[tuple[Upload, PrepareRequest]]) -> tuple[list[Upload], set[int]]:
+        """Read and check files; return what is to be sent, and which entries ended because of what was found."""
         to_send: list[Upload] = []
         ended: set[int] = set()
-        for upload in small:
+        files: list[PreparedFile | SourceError] = []
+        if small:
+            with self._drain.cut():
+                files = await self._sender.prepare([request for _, request in small])
+        # All of them before anything is awaited: what goes wrong from here on must find them to let them go.
+        for (upload, _), file in zip(small, files, strict=False):
+            if isinstance(file, PreparedFile):
+                upload.prepared = file
+        for upload, _ in small:
             if self._drain.begun:
                 break
             if upload.prepared is None or not upload.is_planned(upload.prepared):
@@ -379,6 +351,43 @@ def _close_at_end(
     streams.enter_context(receive)
 
 
+def _batches(page: list[PlannedEntry]) -> Iterator[list[PlannedEntry]]:
+    """Yield batches of entries in order, as many and with as many large files as are prepared at once."""
+    batch: list[PlannedEntry] = []
+    large_count = 0
+    for planned in page:
+        is_large = planned.fingerprint is not None and planned.fingerprint.size > SMALL_FILE_BYTES_MAX
+        if len(batch) == BATCH_ENTRIES_MAX or (is_large and large_count == BATCH_LARGE_MAX):
+            yield batch
+            batch, large_count = [], 0
+        batch.append(planned)
+        large_count += is_large
+    if batch:
+        yield batch
+
+
 def _member(upload: Upload) -> Member:
     agent = None if upload.prepared is None else upload.prepared.agent
     return Member(upload.planned.entry.purpose, upload.twin_key.sent_name, agent)
+
+
+def _prepare_request(upload: Upload, *, checks_content: bool) -> PrepareRequest:
+    entry = upload.planned.entry
+    return PrepareRequest(
+        path=entry.path,
+        purpose=entry.purpose,
+        planned_bytes=upload.fingerprint.size,
+        checks_content=checks_content,
+        expected=upload.fingerprint,
+    )
+
+
+def _upload(planned: PlannedEntry) -> Upload:
+    if planned.known is None or planned.fingerprint is None:
+        raise AssertionError("only registered entries with a file are sent")
+    return Upload(
+        planned=planned,
+        entry_id=planned.known.entry_id,
+        fingerprint=planned.fingerprint,
+        checked=planned.checked,
+    )

@@ -101,19 +101,6 @@ def test_one_request_for_several_files() -> None:
     }
 
 
-def test_two_bundles_are_read_at_the_same_time() -> None:
-    """A disk that takes 10 s for each bundle holds up a run half as long as if it read one after another."""
-    world = world_of(6 * 64)
-
-    def script(scene: Scene) -> None:
-        scene.reader.read_s = 10.0
-
-    ran = run(world, replace(BUNDLES, bundle=64), script)
-    require_all_accepted(world, ran)
-    assert [len(paths) for paths in ran.scene.reader.loads] == [64] * 6
-    assert 30 <= ran.lasted_s < 45
-
-
 def test_a_run_without_bundles_has_none() -> None:
     """Unless asked for, each file goes by itself."""
     world = world_of(20)

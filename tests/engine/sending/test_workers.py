@@ -8,7 +8,7 @@ from bulk_upload.core.events import AttemptStarted, EntrySettled, Event
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.settings import RunSettings
 from bulk_upload.engine.limits.slots import UNRECORDED_MIN, UNRECORDED_PER_SLOT
-from bulk_upload.engine.sending.batches import BATCH_LARGE_MAX
+from bulk_upload.engine.sending.feeder import BATCH_LARGE_MAX
 from bulk_upload.exit_status import ExitStatus
 from tests.fakes.fates import Faults
 from tests.fakes.world import LARGE_BYTES, Scene, World
