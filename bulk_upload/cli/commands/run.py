@@ -40,7 +40,7 @@ from bulk_upload.cli.options.units import COUNT_OR_SHARE, DURATION, POSITIVE_DUR
 from bulk_upload.cli.output.json_output import json_option
 from bulk_upload.cli.output.run_log import BESIDE, JSON, LOG_FILE_HELP, TEXT, LogRequest, speak_as_asked
 from bulk_upload.cli.output.streams import STANDARD_OUTPUT
-from bulk_upload.cli.uncollected import uncollected
+from bulk_upload.cli.uncollected import collect_seldom, uncollected
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.run.failure_limit import CANARY_MAX, IN_A_ROW_MAX
 from bulk_upload.core.run.retry import RetryPolicy
@@ -277,6 +277,7 @@ def run(manifest: tuple[str, ...], *, dry_run: bool, yes: bool, **options: Any) 
         from bulk_upload.job_runner import SENDS  # noqa: PLC0415
 
         import_module(SENDS)
+    collect_seldom()
 
     if options["as_json"]:
         if options["results"] is not None:
