@@ -141,7 +141,7 @@ class LineRules:
         for one in complaints:
             if one.rule not in _ORDERED_ALL_THE_SAME:
                 return complaints
-        return [*complaints, *_extras(value, field, path), *self._ordered(value, field, path)]
+        return [*complaints, *_extras(value, field, path, self._counted), *self._ordered(value, field, path)]
 
     def _ordered(self, messages: list[dict[str, Any]], field: Field, path: str) -> Sequence[Complaint]:
         """Return what is unusual about the roles of a conversation. Most conversations of a file have the same."""
@@ -154,16 +154,18 @@ class LineRules:
         return known
 
 
-def _extras(messages: list[dict[str, Any]], field: Field, path: str) -> Iterator[Complaint]:
+def _extras(
+    messages: list[dict[str, Any]], field: Field, path: str, counted: Container[str]
+) -> Iterator[Complaint]:
     """Yield what is wrong between the weights and the tools of messages, each of which is as it must be."""
     extra: set[str] = set()
     for message in messages:
         if len(message) > len(_PLAIN_KEYS) or _TOOL_KEYS[0] in message:
             extra |= message.keys()
     if "weight" in extra:
-        yield from weight_complaints(messages, path, learnt_from=field.ends_with)
+        yield from weight_complaints(messages, path, learnt_from=field.ends_with, counted=counted)
     if not extra.isdisjoint(_TOOL_KEYS):
-        yield from tool_complaints(messages, path)
+        yield from tool_complaints(messages, path, counted)
 
 
 def order_complaints(roles: Sequence[str], field: Field, path: str | None = None) -> list[Complaint]:

@@ -115,7 +115,8 @@ _answers = st.lists(
         {
             "role": st.sampled_from(["assistant"] * 4 + ["user", "system", "tool"]),
             "content": st.sampled_from(["a", "b", "a ", "\u00a0a", "ab", " ", "\u00a0", ""]),
-        }
+        },
+        optional={"weight": st.none()},
     ),
     min_size=1,
     max_size=2,
@@ -134,4 +135,16 @@ _pairs = st.fixed_dictionaries(
 @given(_pairs)
 def test_pairs_are_judged_by_both_ways_alike(value: dict[str, Any]) -> None:
     """Two answers that are decoded quickly have the findings of the exact way, be they usual or not."""
+    assert_ways_agree(PURPOSES["preference-fine-tune"], value, b"", 0)
+
+
+def test_a_weight_of_null_makes_no_other_prompt() -> None:
+    """Prompts of a pair are the same where one message has a key that says nothing."""
+    prompt = {"role": "user", "content": "q"}
+    value = {
+        "messages": [prompt],
+        "chosen": [{**prompt, "weight": None}, {"role": "assistant", "content": "a"}],
+        "rejected": [prompt, {"role": "assistant", "content": "b"}],
+        "x": 1,
+    }
     assert_ways_agree(PURPOSES["preference-fine-tune"], value, b"", 0)

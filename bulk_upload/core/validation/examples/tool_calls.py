@@ -6,36 +6,45 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bulk_upload.core.text.wording import quoted
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import COUNTED, NO_RULES, Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 _TOOL = "tool"
 
 
-def tool_complaints(messages: Sequence[Mapping[str, Any]], path: str) -> Iterator[Complaint]:
-    """Yield what is wrong with the tool calls of one conversation and their results."""
+def tool_complaints(
+    messages: Sequence[Mapping[str, Any]], path: str, counted: Container[str] = NO_RULES
+) -> Iterator[Complaint]:
+    """Yield what is wrong with the tool calls of one conversation and their results.
+
+    Complaints of the `counted` rules may have no words.
+    """
     waiting: dict[str, str] = {}
     """Calls without a result so far, and the place of each."""
     seen: set[str] = set()
     for index, message in enumerate(messages):
-        place = f"{path}[{index}]"
         result_of = message.get("tool_call_id")
         if isinstance(result_of, str):
             if waiting.pop(result_of, None) is None:
-                yield _unmatched(result_of, place, answered=result_of in seen)
+                yield _unmatched(result_of, f"{path}[{index}]", answered=result_of in seen)
         elif message.get("role") == _TOOL and seen:
             found = 'the result of a tool has no "tool_call_id"'
+            place = f"{path}[{index}]"
             yield Complaint("bad-tool-call", found, place, 'Add the "id" of the call that it answers')
         elif message.get("role") != _TOOL and waiting:
-            yield from _unanswered(waiting)
+            yield from _unanswered(waiting, counted)
             waiting.clear()
         if message.get("tool_calls") is not None:
-            yield from _registered(message["tool_calls"], f"{place}.tool_calls", seen, waiting)
+            yield from _registered(message["tool_calls"], f"{path}[{index}].tool_calls", seen, waiting)
     # Calls of the last message are what is to be learnt.
+    if not waiting:
+        return
     last = f"{path}[{len(messages) - 1}]."
-    yield from _unanswered({one: place for one, place in waiting.items() if not place.startswith(last)})
+    yield from _unanswered(
+        {one: place for one, place in waiting.items() if not place.startswith(last)}, counted
+    )
 
 
 def _registered(calls: object, path: str, seen: set[str], waiting: dict[str, str]) -> Iterator[Complaint]:
@@ -62,7 +71,10 @@ def _unmatched(call_id: str, place: str, *, answered: bool) -> Complaint:
     return Complaint("tool-call-ids", found, f"{place}.tool_call_id", remedy)
 
 
-def _unanswered(waiting: Mapping[str, str]) -> Iterator[Complaint]:
+def _unanswered(waiting: Mapping[str, str], counted: Container[str]) -> Iterator[Complaint]:
+    if "tool-call-ids" in counted:
+        yield from [COUNTED["tool-call-ids"]] * len(waiting)
+        return
     for call_id, place in waiting.items():
         found = f"the call {quoted(call_id)} has no result before the next turn"
         yield Complaint("tool-call-ids", found, place, "Add a message of the role tool with its result")

@@ -5,21 +5,31 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from bulk_upload.core.validation.rules import Complaint
+from bulk_upload.core.validation.rules import COUNTED, NO_RULES, Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 _SHOWN_CHARACTERS = 24
 
 
 def weight_complaints(
-    messages: Sequence[Mapping[str, Any]], path: str, *, learnt_from: str | None
+    messages: Sequence[Mapping[str, Any]],
+    path: str,
+    *,
+    learnt_from: str | None,
+    counted: Container[str] = NO_RULES,
 ) -> Iterator[Complaint]:
-    """Yield what is wrong with the weights of one conversation; `learnt_from` is the role of its answers."""
+    """Yield what is wrong with the weights of one conversation; `learnt_from` is the role of its answers.
+
+    Complaints of the `counted` rules have no words.
+    """
     for index, message in enumerate(messages):
         weight = message.get("weight")
         if weight is None or (weight in (0, 1) and not isinstance(weight, bool)):
+            continue
+        if "bad-weight" in counted:
+            yield COUNTED["bad-weight"]
             continue
         # As JSON has it, not Python.
         shown = json.dumps(weight, default=str)[:_SHOWN_CHARACTERS]

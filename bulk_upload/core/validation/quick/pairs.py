@@ -75,5 +75,6 @@ def _end_alike(first: list[Any], second: list[Any]) -> bool:
     return not first or not second or first[-1].content.strip() == second[-1].content.strip()
 
 
-def _prompt(messages: list[Any]) -> list[Any]:
-    return [one for one in messages if one.role in PROMPT_ROLES]
+def _prompt(messages: list[Any]) -> list[tuple[str, str]]:
+    # Other keys make no difference.
+    return [(one.role, one.content) for one in messages if one.role in PROMPT_ROLES]
