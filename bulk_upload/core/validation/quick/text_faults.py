@@ -31,7 +31,8 @@ _FAULT = re.compile(
 )
 """What msgspec says of a text at a place where Python's reader stops too, unless a constant is there."""
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# The search for one byte is several times as fast as that for two.
+_SURROGATE = re.compile(rb"\\(?=u[dD][89a-fA-F])")
 _CUT = "Input data was truncated"
 _ESCAPE_BYTES = 12
 _CONSTANTS = (b"N", b"I")
@@ -87,7 +88,7 @@ def _is_followed(text: bytes, counted: Container[str]) -> bool:
         and text[:1] == b"{"
         and not text.rstrip().endswith(b",")
         and b"\r" not in text
-        and not (b"\\u" in text and _SURROGATE.search(text) is not None)
+        and _SURROGATE.search(text) is None
     )
 
 
