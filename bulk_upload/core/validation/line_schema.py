@@ -158,13 +158,14 @@ def _extras(
     messages: list[dict[str, Any]], field: Field, path: str, counted: Container[str]
 ) -> Iterator[Complaint]:
     """Yield what is wrong between the weights and the tools of messages, each of which is as it must be."""
-    extra: set[str] = set()
+    has_weights = has_tools = False
     for message in messages:
         if len(message) > len(_PLAIN_KEYS) or _TOOL_KEYS[0] in message:
-            extra |= message.keys()
-    if "weight" in extra:
+            has_weights = has_weights or "weight" in message
+            has_tools = has_tools or not message.keys().isdisjoint(_TOOL_KEYS)
+    if has_weights:
         yield from weight_complaints(messages, path, learnt_from=field.ends_with, counted=counted)
-    if not extra.isdisjoint(_TOOL_KEYS):
+    if has_tools:
         yield from tool_complaints(messages, path, counted)
 
 

@@ -27,6 +27,7 @@ _NOISE = [
     b"\x0c", b" ", b"\x00", b"\x1e", b"\xff", b"\xef\xbb\xbf", b"\xbb", b"\xe2\x80\xa8", b"NaN", b"-Infinity", b"None", b"01",
     b"1e999", b"-", b"12345678901234567890123", b"null", b"{}", b"[{}]", b" x", b"'", _MESSAGE, b"[" + _MESSAGE + b"]",
 ]  # fmt: skip
+_CALL = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
 _roles = st.sampled_from(["user", "assistant", "system", "human", "gpt", "nobody", "", None, 3])
 _contents = st.sampled_from(
     ["a", " a", "\ud83d", "", " ", None, 5, [], [{"type": "text", "text": "a"}], [1], float("nan")]
@@ -34,7 +35,12 @@ _contents = st.sampled_from(
 _message = st.one_of(
     st.fixed_dictionaries(
         {"role": _roles, "content": _contents},
-        optional={"weight": st.sampled_from([0, 2]), "tool_calls": st.just([{}]), "name": st.just("n")},
+        optional={
+            "weight": st.sampled_from([0, 2, None]),
+            "tool_calls": st.sampled_from([[{}], [_CALL], [_CALL, _CALL], None]),
+            "tool_call_id": st.sampled_from(["a", "b", None]),
+            "name": st.just("n"),
+        },
     ),
     st.fixed_dictionaries({"from": _roles, "value": _contents}),
     st.dictionaries(st.sampled_from(["role", "content", "x"]), _contents, max_size=2),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bulk_upload.core.finding import Severity
+from bulk_upload.core.validation.examples import tool_calls
 from bulk_upload.core.validation.rules import RULES
 from tests.core.data_samples import (
     ASSISTANT,
@@ -229,3 +233,15 @@ def test_what_the_reference_does_not_know_is_no_error() -> None:
         "same-answers",
     ):
         assert RULES[rule].severity is Severity.WARNING
+
+
+@given(
+    st.sampled_from(["{}", '{"a": 1}', "[]", "1", '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud83d"}', '{"a": 01}', '{"a": %s}' % ("1" * 5000)]),
+    st.sampled_from(["", " ", "\ud83d", "x", "\t", "\u00a0", "\ufeff", "\x00"]),
+    st.integers(0, 20),
+)  # fmt: skip
+def test_arguments_that_are_plain_are_an_object(arguments: str, noise: str, at: int) -> None:
+    """What the quick way takes for an object is one for Python's reader."""
+    arguments = arguments[:at] + noise + arguments[at:]
+    if tool_calls._are_plain(arguments):
+        assert isinstance(json.loads(arguments), dict)

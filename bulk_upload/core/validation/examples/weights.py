@@ -34,6 +34,6 @@ def weight_complaints(
         # As JSON has it, not Python.
         shown = json.dumps(weight, default=str)[:_SHOWN_CHARACTERS]
         yield Complaint("bad-weight", f"the weight is {shown}, neither 0 nor 1", f"{path}[{index}].weight")
-    answers = [one for one in messages if one.get("role") == learnt_from]
-    if answers and all(one.get("weight") == 0 and one.get("weight") is not False for one in answers):
+    answers = [one.get("weight") for one in messages if one.get("role") == learnt_from]
+    if answers and all(one == 0 and one is not False for one in answers):
         yield Complaint("no-weight", "the weight of every answer is 0: there is nothing to learn from", path)

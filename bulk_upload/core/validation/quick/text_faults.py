@@ -31,7 +31,8 @@ _FAULT = re.compile(
 )
 """What msgspec says of a text at a place where Python's reader stops too, unless a constant is there."""
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# The search for one byte is several times as fast as that for two.
+_SURROGATE = re.compile(rb"\\(?=u[dD][89a-fA-F])")
 _CUT = "Input data was truncated"
 _ESCAPE_BYTES = 12
 _CONSTANTS = (b"N", b"I")
@@ -72,7 +73,7 @@ def counted_fault(line: bytes, counted: Container[str]) -> tuple[Complaint, byte
         words = str(error)
         start = rest_start(error)
         if start is not None:
-            return (COUNTED["trailing-garbage"], text[:start]) if _is_followed(text, counted) else None
+            return (COUNTED["trailing-garbage"], text[:start]) if _is_followed(text, start, counted) else None
         is_sure = "bad-json" in counted and _is_bad_json(text, words)
         return (COUNTED["bad-json"], None) if is_sure else None
     except RecursionError:
@@ -80,14 +81,17 @@ def counted_fault(line: bytes, counted: Container[str]) -> tuple[Complaint, byte
     return None
 
 
-def _is_followed(text: bytes, counted: Container[str]) -> bool:
-    """Whether nothing else is said of an object that something follows, be it another object or not."""
+def _is_followed(text: bytes, start: int, counted: Container[str]) -> bool:
+    """Whether nothing else is said of an object that something follows from `start` on, be it another object or not.
+
+    Halves of characters within the object are found when it is decoded.
+    """
     return (
         "trailing-garbage" in counted
         and text[:1] == b"{"
         and not text.rstrip().endswith(b",")
         and b"\r" not in text
-        and not (b"\\u" in text and _SURROGATE.search(text) is not None)
+        and _SURROGATE.search(text, start) is None
     )
 
 
