@@ -64,7 +64,9 @@ class WithoutRefutation(AdaptiveLimit):
 class _NoRuns(Runs):
     """Finds nothing."""
 
-    def on_refused(self, number: int, started_at: float, level: int) -> Finding:
+    def on_refused(
+        self, number: int, started_at: float, level: int, *, is_explained: bool = False
+    ) -> Finding:
         return Finding.NOTHING
 
 
@@ -114,14 +116,14 @@ class WithoutContradiction(AdaptiveLimit):
 
 
 class _Unmeasured(Burst):
-    """Does not compare what a burst left with what was held before."""
+    """Does not compare what a burst left with what was held, or left, before."""
 
     def _is_less(self) -> bool:
         return False
 
 
 class WithoutHeld(AdaptiveLimit):
-    """A burst that leaves less than was held before concerns the slots all the same."""
+    """A burst that leaves less than was held, or than another left, before concerns the slots all the same."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,6 +191,22 @@ class WithoutLevels(AdaptiveLimit):
     def __init__(self) -> None:
         super().__init__()
         self._verdict = _LevelBlind()
+
+
+class _Yielding(Slots):
+    """Lower a ceiling by every refusal there that makes all wait."""
+
+    def on_costly(self, level: int) -> str | None:
+        self._ceiling_least = 1
+        return super().on_costly(level)
+
+
+class WithoutLeast(AdaptiveLimit):
+    """Single refusals lower a ceiling without end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slots = _Yielding()
 
 
 class _Leaping(Slots):
@@ -294,7 +312,8 @@ ABLATIONS = {
     "approach to the refused level": WithoutApproach,
     "ramp": WithoutRamp,
     "trial of the first burst": WithoutOpening,
-    "level held before a burst": WithoutHeld,
+    "level held, or left, before a burst": WithoutHeld,
+    "a bottom of the ceiling": WithoutLeast,
     "what follows a refusal of a paced start": WithoutFollowers,
     "longer climbs for named waits": WithoutWaitCost,
     "contradiction of slots": WithoutContradiction,

@@ -10,6 +10,7 @@ from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from bulk_upload.core.limits.adaptive.burst import Burst
 from bulk_upload.core.limits.adaptive.chance import Chance, Shown
 from bulk_upload.core.limits.adaptive.goodput import Epoch, UploadCost
+from bulk_upload.core.limits.adaptive.loaded import LoadedTicket
 from bulk_upload.core.limits.adaptive.passed import Passed
 from bulk_upload.core.limits.adaptive.ramp import SPREAD, Ramp
 from bulk_upload.core.limits.adaptive.rate import Passage, Rate
@@ -17,6 +18,7 @@ from bulk_upload.core.limits.adaptive.runs import Runs
 from bulk_upload.core.limits.adaptive.slots import Slots
 from bulk_upload.core.limits.adaptive.verdict import REFUTED_TIMES, Verdict
 from bulk_upload.core.limits.controller import Ticket
+from bulk_upload.core.limits.signal import Signal, SignalKind
 from simulation.families import FAMILIES
 from simulation.measure import run
 
@@ -88,6 +90,25 @@ def test_slots_grow_half_way_to_what_was_refused() -> None:
     assert all(after <= (before * 80) ** 0.5 + 1 for before, after in pairwise(grown) if before < 80)
 
 
+@pytest.mark.parametrize(("met", "step"), [(False, 4), (True, 1)])
+def test_a_ceiling_that_a_test_met_is_left_behind_one_by_one(met: bool, step: int) -> None:
+    """It is the server's, though it gave way once; another one was a burst's."""
+    cost = UploadCost()
+    cost.add(1000, 0.1)
+    slots, now = Slots(20), 0.0
+    slots.on_refused(now, 21, None)
+    for refused in [True, False] if met else [False]:
+        while "testing" not in (slots.judge(now, Epoch(slots.limit, 10.0 * slots.limit, 0.0), cost) or ""):
+            now += 1.0
+            for _ in range(20):
+                slots.on_success()
+        if refused:
+            slots.on_refused(now, slots.limit, None)
+    tested = slots.limit
+    assert tested == 21
+    assert _grown(slots, cost, now + 1.0) == tested + step
+
+
 def test_slots_double_again_above_what_was_refused() -> None:
     """A limit that moved up is outgrown as if it had never been met."""
     cost = UploadCost()
@@ -129,6 +150,40 @@ def _established(starts: int) -> Chance:
 def _refuse(chance: Chance, number: int, *, new: bool = False) -> bool:
     """Record a refused start and return whether it alarms."""
     return chance.on_bad(number, number, beyond=False, calm=False, easy=False, new=new, regular=False)
+
+
+@pytest.mark.parametrize(("new", "alarms"), [(True, True), (False, False)])
+def test_two_refusals_close_together_at_a_new_level_are_a_limit(new: bool, alarms: bool) -> None:
+    """At one that was accepted for long they may be chance."""
+    chance = Chance()
+    for number in range(1, 200):
+        chance.on_accepted(number, calm=False)
+    assert not _refuse(chance, 200, new=new)
+    for number in range(201, 206):
+        chance.on_accepted(number, calm=False)
+    assert _refuse(chance, 206, new=new) == alarms
+
+
+def test_what_a_burst_left_is_forgotten_once_refusals_are_chance() -> None:
+    """That more are accepted later says nothing of a rate."""
+    for by_chance in (True, False):
+        verdict = Verdict()
+        verdict.on_ceiling(1.0, 10, 0)
+        if by_chance:
+            verdict.on_chance()
+        verdict.on_level(20)
+        assert verdict.rate_suspected != by_chance
+
+
+def test_the_refusal_that_shows_chance_is_nobodys_verdict() -> None:
+    """Starts slower than the known rate are refused as often, and this one was at that rate."""
+    controller = AdaptiveLimit()
+    controller._rate.refused(0.0, Passage(per_s=10.0, recent_per_s=10.0, share=0.5))
+    controller._chance._calm, controller._chance._near = [3, 97], [0, 50]
+    ticket = LoadedTicket(100, 1.0, 4, True, False, beyond=True)
+    controller.on_end(1.1, ticket, Signal(kind=SignalKind.OVER_QUOTA))
+    assert controller.chance_share is not None
+    assert controller.rate_per_s is None
 
 
 @pytest.mark.parametrize(
@@ -256,6 +311,16 @@ def _refused_at(levels: list[int], *, usual: int) -> list[bool]:
 def test_paced_starts_refused_at_the_top_show_a_limit_of_simultaneous_requests() -> None:
     """They differ only in what is in flight: four refused far above the average are no quota's."""
     assert _refused_at([12, 12, 12, 12], usual=6) == [False, False, False, True]
+
+
+def test_paced_starts_always_refused_among_the_highest_show_it_too() -> None:
+    """However little these stand out: eight among the highest seventh are no quota's."""
+    verdict, shown = Verdict(rate_suspected=True), []
+    for now in range(1, 10):
+        for level in [*range(5, 13)] * 8:
+            verdict.on_paced(level)
+        shown.append(verdict.on_paced_refused(now + 0.5, float(now), 12))
+    assert shown.index(True) == 7
 
 
 def test_paced_starts_refused_at_any_level_leave_the_rate_suspected() -> None:

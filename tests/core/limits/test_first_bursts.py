@@ -10,6 +10,7 @@ from bulk_upload.core.limits.adaptive.chance import CALM_REFUSED, CALM_STARTS, C
 from bulk_upload.core.limits.adaptive.goodput import Epoch, Meter
 from bulk_upload.core.limits.adaptive.opening import REFUSED_ENOUGH, TAKEN_ENOUGH, Cause, Opening
 from bulk_upload.core.limits.adaptive.rate import Passage, Rate
+from bulk_upload.core.limits.adaptive.slots import Slots
 from bulk_upload.core.limits.adaptive.verdict import Verdict
 from bulk_upload.core.limits.controller import LearnedLimits, Ticket
 from simulation.measure import run
@@ -17,13 +18,20 @@ from simulation.scenarios import KB, Scenario
 from simulation.server import ServerSpec
 
 
-def burst_of(refused: int, *, level: int, held: Epoch | None = None) -> Burst:
+def burst_of(refused: int, *, level: int, held: Epoch | None = None, left_before: int | None = None) -> Burst:
     """Return a burst for which slots are blamed, with so many refused after the first, of `level` in flight."""
     burst = Burst()
     if held is not None:
         burst.on_held(held)
     first = Ticket(100, 9.9, level)
-    burst.begin(10.0, first, started_count=110, in_flight=level - 1, concerns_slots=True)
+    burst.begin(
+        10.0,
+        first,
+        started_count=110,
+        in_flight=level - 1,
+        concerns_slots=True,
+        left_before=left_before,
+    )
     for number in range(101, 101 + refused):
         burst.on_refused_too(number)
     return burst
@@ -49,6 +57,51 @@ def test_a_limit_of_slots_leaves_what_it_held(held: Epoch | None, level: int, co
     burst = burst_of(9, level=level, held=held)
     assert burst.is_contradicted == contradicted
     assert burst.concerns_slots != contradicted
+
+
+@pytest.mark.parametrize(
+    ("left_before", "refused", "contradicted"),
+    [
+        pytest.param(20, 12, True, id="far less than the last one left"),
+        pytest.param(20, 11, False, id="it may have been taken for more than it is"),
+        pytest.param(None, 19, False, id="a test met the ceiling"),
+        pytest.param(3, 18, False, id="one less is nothing"),
+    ],
+)
+def test_a_limit_of_slots_leaves_as_much_again(
+    left_before: int | None, refused: int, contradicted: bool
+) -> None:
+    """If the next burst leaves far less than the one before, there is a bucket that was emptied."""
+    assert burst_of(refused, level=21, left_before=left_before).is_contradicted == contradicted
+
+
+def test_a_ceiling_that_a_test_met_is_no_buckets() -> None:
+    """Nor is any later one: simultaneous requests are limited, and that limit may move."""
+    verdict = Verdict()
+    verdict.on_ceiling(1.0, 12, 0)
+    assert verdict.untested(12) == 12
+    assert verdict.untested(11) is None
+    verdict.on_ceiling(2.0, 12, 1)
+    verdict.on_ceiling(3.0, 5, 0)
+    assert verdict.untested(5) is None
+
+
+def test_what_is_refused_at_a_small_ceiling_is_not_below_it() -> None:
+    """It looks soft from here: the next is one less, and no rate is suspected for that."""
+    verdict = Verdict()
+    for _ in range(5):
+        assert verdict.concerns_slots(9.0, 7, paced=False, ceiling=7, latency_s=0.1)
+    below = [verdict.concerns_slots(9.0, 5, paced=False, ceiling=7, latency_s=0.1) for _ in range(3)]
+    assert below == [True, True, False]
+
+
+def test_single_refusals_lower_a_ceiling_by_a_fifth_at_most() -> None:
+    """Where each makes everybody wait. More are refused by chance."""
+    slots = Slots(20)
+    slots.on_refused(1.0, 21, 1.0)
+    for _ in range(10):
+        slots.on_costly(slots.ceiling or 0)
+    assert slots.ceiling == 16
 
 
 def test_a_burst_shows_the_rate_at_which_the_server_goes_on_taking() -> None:

@@ -74,6 +74,20 @@ def test_a_refusal_above_what_others_reached_is_not_refuted() -> None:
     assert Finding.CHANCE not in _findings([30, 12, 40], refused_level=5)
 
 
+def test_a_refusal_beyond_a_known_limit_refutes_nothing() -> None:
+    """That limit explains it, and evenly paced starts are taken where a bunch was not."""
+    runs, found = Runs(), []
+    for wait, count in enumerate((30, 12, 40)):
+        begin = 100.0 * wait
+        for number in range(count):
+            runs.on_start(begin + STEP_S * number, 100 * wait + number + 1, 4)
+        number, now = 100 * wait + count + 1, begin + STEP_S * count
+        runs.on_start(now, number, 4)
+        found.append(runs.on_refused(number, now, 4, is_explained=count == 40))
+        runs.on_pause(1.0)
+    assert Finding.CHANCE not in found
+
+
 def test_refuted_waits_bind_only_the_refused() -> None:
     """Once runs show that no quota refuses, the wait that all share ends."""
     controller, now = AdaptiveLimit(), 0.0

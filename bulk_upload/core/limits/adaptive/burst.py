@@ -17,6 +17,10 @@ FEWER_MIN = 2
 """A limit of simultaneous requests that took a level for an epoch leaves as much of a burst. By this factor, and at
 least so many, it may look softer from here than it is."""
 
+AGAIN = 0.4
+"""What a burst left was accepted at once, and a limit of simultaneous requests leaves no less of the next burst. By this
+factor, and by at least two, that may have been taken for more than it is."""
+
 MEASURED_MIN = 8
 """Of so many starts what was taken shows the rate to about a tenth."""
 
@@ -38,13 +42,14 @@ class Burst:
         self.held: Epoch | None = None
         """The last epoch of which hardly anything was refused."""
         self.is_contradicted = False
-        """Whether the slots were blamed, and what it left is less than they held before."""
+        """Whether the slots were blamed, and it left less than they held, or than another burst left, before."""
         self._taken = 0
         self._first = 0
         self._followers = self._sent = 0
         self._is_paced = False
         self._lasted_s = LASTED_S_MIN
         self._is_new = False
+        self._left_before: int | None = None
 
     def on_held(self, epoch: Epoch) -> None:
         """Record an epoch; one of which much was refused shows no level that the server holds."""
@@ -52,7 +57,14 @@ class Burst:
             self.held = epoch
 
     def begin(
-        self, now: float, ticket: Ticket, *, started_count: int, in_flight: int, concerns_slots: bool
+        self,
+        now: float,
+        ticket: Ticket,
+        *,
+        started_count: int,
+        in_flight: int,
+        concerns_slots: bool,
+        left_before: int | None = None,
     ) -> None:
         """Record the verdict on a refused start, before more is sent.
 
@@ -62,6 +74,7 @@ class Burst:
             started_count: how many have started so far.
             in_flight: how many still are.
             concerns_slots: whether the slots are blamed.
+            left_before: what the burst before left, if nothing else shows a limit of simultaneous requests.
         """
         self.began_at = now
         self.concerns_slots = concerns_slots
@@ -73,6 +86,7 @@ class Burst:
         self._is_paced = ticket.paced
         self._lasted_s = max(LASTED_S_MIN, now - ticket.started_at)
         self._is_new = self.held is not None and level > NEW * self.held.limit
+        self._left_before = left_before
 
     def includes(self, started_at: float) -> bool:
         """Return whether a start belongs to it."""
@@ -106,6 +120,9 @@ class Burst:
 
     def _is_less(self) -> bool:
         """Return whether less was taken than the level that was held before: the level is not what is new, but the rate."""
+        before = self._left_before
+        if before is not None and self._taken <= min(AGAIN * before, before - FEWER_MIN):
+            return True
         if self.held is None or not self._is_new:
             return False
         return self._taken <= min(math.floor(self.held.limit / FEWER), self.held.limit - FEWER_MIN)

@@ -124,7 +124,9 @@ class AdaptiveLimit(Parts):
         self._note_answer(now, ticket, signal.allowance)
         self._passed.on_bad(ticket.number)
         self._meter.on_refused()
-        found = self._runs.on_refused(ticket.number, ticket.started_at, ticket.level)
+        found = self._runs.on_refused(
+            ticket.number, ticket.started_at, ticket.level, is_explained=ticket.beyond
+        )
         if found is Finding.CHANCE:
             self._chance.contradicted()
             self._acquit_all(now)
@@ -225,14 +227,14 @@ class AdaptiveLimit(Parts):
         if was_established and not self._chance.established:
             self._pause.resume()
             self._wait_for_all(now, 0.0)
-        self._acquit_all(now)
-        return alarm
+        return not self._acquit_all(now) and alarm
 
-    def _acquit_all(self, now: float) -> None:
-        """Lift the rate, or test the ceiling, once refusals were seen not to depend on it."""
+    def _acquit_all(self, now: float) -> bool:
+        """Lift the rate, or test the ceiling, once refusals were seen not to depend on it; return whether they just were."""
         shown = self._chance.find()
         if shown is not None:
             self._pause.end(now)
+            self._verdict.on_chance()
         if shown is Shown.BY_LOAD:
             self._rate.lift()
             self._slots.retest(now)
@@ -242,6 +244,7 @@ class AdaptiveLimit(Parts):
             self._verdict.rate_refuted()
             self._reason = "refusals do not depend on the rate"
             self._restart(now)
+        return shown is not None
 
     def _judge(self, now: float) -> None:
         """Judge the epoch if it is over."""
@@ -338,6 +341,7 @@ class AdaptiveLimit(Parts):
             started_count=self._load.started_count,
             in_flight=self._load.level,
             concerns_slots=concerns_slots,
+            left_before=self._verdict.untested(slots.ceiling),
         )
         if concerns_slots:
             self._above = 0

@@ -108,8 +108,13 @@ class Runs:
             self._first, self._resumed_at = number, now
         self._levels[level] = self._levels.get(level, 0) + 1
 
-    def on_refused(self, number: int, started_at: float, level: int) -> Finding:
-        """Return what the run shows that this refusal ends, if it ends one."""
+    def on_refused(
+        self, number: int, started_at: float, level: int, *, is_explained: bool = False
+    ) -> Finding:
+        """Return what the run shows that this refusal ends, if it ends one.
+
+        One that is explained by a known limit, which this start was beyond, contradicts no quota.
+        """
         pause_s, first = self._pause_s, self._first
         if pause_s is None or not first or number < first:
             return Finding.NOTHING
@@ -125,7 +130,8 @@ class Runs:
             found = self._regular(run)
             if found is not Finding.NOTHING:
                 return found
-        return self._refuted(run)
+        found = self._refuted(run)
+        return Finding.NOTHING if is_explained else found
 
     def _regular(self, run: Run) -> Finding:
         is_top = _at_least(run.level, run.levels) <= TOP * sum(run.levels.values())

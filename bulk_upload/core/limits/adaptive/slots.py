@@ -45,6 +45,10 @@ CEILING_WAIT_S = (1.0, 20.0)
 # A ceiling is tested once this many uploads were accepted below it.
 CEILING_UPLOADS = 20
 
+# What a burst left is taken for more than the server's limit by no more than this: where each refusal makes every upload
+# wait, the ceiling is lowered so far by single ones. What is refused below that is refused by chance.
+CEILING_SURE = 0.8
+
 # A test of a ceiling may cost all uploads a Retry-After: the next one waits this many times as long. Fewer where the
 # refusal may have had another cause.
 RETRY_AFTER_COST = 20.0
@@ -66,6 +70,7 @@ class Slots:
         self._failed_once = False
         self.ceiling: int | None = None
         self.tests_met = 0
+        self._ceiling_least = 1
         self._too_many: int | None = None
         self._refused_at: int | None = None
         self._before: int | None = None
@@ -128,6 +133,7 @@ class Slots:
             self._ceiling_wait_s = CEILING_WAIT_S[0]
             self.tests_met = 0
         self.ceiling = min(self._max, ceiling)
+        self._ceiling_least = math.ceil(CEILING_SURE * self.ceiling)
         # A ceiling found by a test is certain; one found by a burst may have another cause.
         cost = RETRY_AFTER_COST if self._trial is Trial.CEILING else RETRY_AFTER_COST_UNSURE
         self._ceiling_at = now + max(self._ceiling_wait_s, cost * (retry_after_s or 0.0))
@@ -144,7 +150,9 @@ class Slots:
         """Record a single refusal at the ceiling that makes every upload wait: one less is cheaper than another."""
         if self.ceiling is None or level < self.ceiling or self._trial is Trial.CEILING:
             return None
-        self.ceiling = max(1, self.ceiling - 1)
+        if self.ceiling <= self._ceiling_least:
+            return None
+        self.ceiling -= 1
         self._target = min(self._target, self.ceiling)
         return self._shrink_to(self.ceiling, f"refused at {level} in flight")
 
@@ -152,6 +160,7 @@ class Slots:
         """Record that one more of the same burst was refused: those still in flight are the accepted ones."""
         if self.ceiling is not None and in_flight < self.ceiling:
             self.ceiling = max(1, math.ceil(self._floor), in_flight)
+            self._ceiling_least = math.ceil(CEILING_SURE * self.ceiling)
             self._target = min(self._target, self.ceiling)
         return self._shrink_to(in_flight, "the server accepted no more of the burst")
 
@@ -256,7 +265,9 @@ class Slots:
         self.ceiling = self._before = None
         self._ceiling_wait_s = CEILING_WAIT_S[0]
         self._enter(TrialEvent.PAID)
-        return self._move(self.limit + max(1, math.isqrt(self.limit)), "the server accepts more again")
+        # One that was met before is the server's, and looks soft from here: what exceeds it may be refused next.
+        step = 1 if self.tests_met else max(1, math.isqrt(self.limit))
+        return self._move(self.limit + step, "the server accepts more again")
 
     def _probe(self, now: float) -> str | None:
         ceiling = self.ceiling

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from bulk_upload.core.limits.adaptive.opening import FEW
 
@@ -15,16 +16,19 @@ BELOW_SHARE = 15 / 16
 BELOW_TIMES = 3
 SETTLE_TRIPS = 3.0
 
+LEVELS = 64
+"""With how many paced starts a refused one is compared."""
+
 TOP = 1.5
 TOP_MIN = 1.5
-"""A refused start is at the top with this many times as much in flight as an average one, and so many more."""
+"""A refused start is at the top with this many times as much in flight as an average one; at least with so many more."""
 
-TOP_STEP = math.log(0.8 / 0.2)
+TOP_USUAL = 1.3
+TOP_STEP = math.log(4)
 TOP_ENOUGH = 5.0
-"""Of paced starts a limit of simultaneous requests refuses those at the top: four in five, a quota hardly one in five.
-Four more at the top than not are enough."""
-
-LEVEL_WEIGHT = 1 / 64
+"""Of paced starts a limit of simultaneous requests refuses those at the top: four in five, a quota hardly one in five. Four
+more at the top than not are enough. Between, what a quota refuses has as much in flight as any, and minus the logarithm
+of the share with as much is one on average (Fisher, 1925): eight among the highest seventh are enough."""
 
 ALONE_TIMES = 2
 """A limit of one at a time refuses none that is alone; another client at the same server may make it seem so once."""
@@ -43,9 +47,10 @@ class Verdict:
     def __init__(self, *, rate_suspected: bool = False) -> None:
         self.rate_suspected = rate_suspected
         self._left: int | None = None
+        self._is_met = False
         self._below = 0
         self._refuted = 0
-        self._usual_level = 0.0
+        self._levels: deque[int] = deque(maxlen=LEVELS)
         self._at_top = 0.0
         self._top_at = float("-inf")
         self._is_slots = False
@@ -56,10 +61,15 @@ class Verdict:
         """Record what a burst of refusals left; `tests_met` is how many tests of this ceiling were refused."""
         self._ceiling_at = now
         self._left = ceiling if tests_met == 0 else None
+        self._is_met = self._is_met or tests_met > 0
+
+    def untested(self, ceiling: int | None) -> int | None:
+        """Return the ceiling if it is what a burst left, and no test of one was ever refused: it may be a bucket's."""
+        return ceiling if ceiling == self._left and not self._is_met else None
 
     def on_paced(self, level: int) -> None:
         """Record a start that had waited for the rate, as number `level` in flight."""
-        self._usual_level += (level - self._usual_level) * (LEVEL_WEIGHT if self._usual_level else 1.0)
+        self._levels.append(level)
 
     def on_paced_refused(self, now: float, started_at: float, level: int) -> bool:
         """Record that one was refused, and return whether that shows a limit of simultaneous requests.
@@ -69,14 +79,23 @@ class Verdict:
         if started_at <= self._top_at:
             return False
         self._top_at = now
-        usual = self._usual_level
-        is_top = level >= TOP * usual and level >= usual + TOP_MIN
-        self._at_top = max(0.0, self._at_top + (TOP_STEP if is_top else -TOP_STEP))
+        self._at_top = max(0.0, self._at_top + self._top_step(level))
         if self._at_top < TOP_ENOUGH:
             return False
         self._at_top = 0.0
         self.on_slots_shown()
         return True
+
+    def _top_step(self, level: int) -> float:
+        """Return how much a refusal at this level speaks for a limit of simultaneous requests, against a quota."""
+        levels = self._levels
+        usual = sum(levels) / max(1, len(levels))
+        if level < usual + TOP_MIN:
+            return -TOP_STEP
+        if level >= TOP * usual:
+            return TOP_STEP
+        share = (1 + sum(one >= level for one in levels)) / (1 + len(levels))
+        return max(-TOP_STEP, min(TOP_STEP, -math.log(share) - TOP_USUAL))
 
     def on_slots_shown(self) -> None:
         """Record that a limit of simultaneous requests was seen."""
@@ -93,6 +112,11 @@ class Verdict:
         if self._alone >= ALONE_TIMES:
             self._is_slots = False
             self.rate_suspected = True
+
+    def on_chance(self) -> None:
+        """Record that refusals were seen not to depend on the load: what a burst of them left is no limit's."""
+        self._left = None
+        self._below = 0
 
     def rate_refuted(self) -> None:
         """Record that slower starts were refused as often: what refuses next concerns the slots."""
@@ -124,7 +148,7 @@ class Verdict:
             return False
         if now < self._ceiling_at + SETTLE_TRIPS * latency_s:
             return True
-        if ceiling is None or level - 1 > BELOW_SHARE * ceiling:
+        if ceiling is None or level >= ceiling or level - 1 > BELOW_SHARE * ceiling:
             self._below = 0
             return True
         self._below += 1
