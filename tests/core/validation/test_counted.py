@@ -32,7 +32,7 @@ _roles = st.sampled_from(["user", "assistant", "system", "human", "gpt", "nobody
 _contents = st.sampled_from(
     ["a", " a", "\ud83d", "", " ", None, 5, [], [{"type": "text", "text": "a"}], [1], float("nan")]
 )
-_message = st.one_of(
+_message: st.SearchStrategy[Any] = st.one_of(
     st.fixed_dictionaries(
         {"role": _roles, "content": _contents},
         optional={
