@@ -10,7 +10,6 @@ from bulk_upload.core.limits.adaptive import AdaptiveLimit
 from bulk_upload.core.limits.adaptive.burst import Burst
 from bulk_upload.core.limits.adaptive.chance import Chance, Shown
 from bulk_upload.core.limits.adaptive.goodput import Epoch, UploadCost
-from bulk_upload.core.limits.adaptive.loaded import LoadedTicket
 from bulk_upload.core.limits.adaptive.passed import Passed
 from bulk_upload.core.limits.adaptive.ramp import SPREAD, Ramp
 from bulk_upload.core.limits.adaptive.rate import Passage, Rate
@@ -18,7 +17,6 @@ from bulk_upload.core.limits.adaptive.runs import Runs
 from bulk_upload.core.limits.adaptive.slots import Slots
 from bulk_upload.core.limits.adaptive.verdict import REFUTED_TIMES, Verdict
 from bulk_upload.core.limits.controller import Ticket
-from bulk_upload.core.limits.signal import Signal, SignalKind
 from simulation.families import FAMILIES
 from simulation.measure import run
 
@@ -150,40 +148,6 @@ def _established(starts: int) -> Chance:
 def _refuse(chance: Chance, number: int, *, new: bool = False) -> bool:
     """Record a refused start and return whether it alarms."""
     return chance.on_bad(number, number, beyond=False, calm=False, easy=False, new=new, regular=False)
-
-
-@pytest.mark.parametrize(("new", "alarms"), [(True, True), (False, False)])
-def test_two_refusals_close_together_at_a_new_level_are_a_limit(new: bool, alarms: bool) -> None:
-    """At one that was accepted for long they may be chance."""
-    chance = Chance()
-    for number in range(1, 200):
-        chance.on_accepted(number, calm=False)
-    assert not _refuse(chance, 200, new=new)
-    for number in range(201, 206):
-        chance.on_accepted(number, calm=False)
-    assert _refuse(chance, 206, new=new) == alarms
-
-
-def test_what_a_burst_left_is_forgotten_once_refusals_are_chance() -> None:
-    """That more are accepted later says nothing of a rate."""
-    for by_chance in (True, False):
-        verdict = Verdict()
-        verdict.on_ceiling(1.0, 10, 0)
-        if by_chance:
-            verdict.on_chance()
-        verdict.on_level(20)
-        assert verdict.rate_suspected != by_chance
-
-
-def test_the_refusal_that_shows_chance_is_nobodys_verdict() -> None:
-    """Starts slower than the known rate are refused as often, and this one was at that rate."""
-    controller = AdaptiveLimit()
-    controller._rate.refused(0.0, Passage(per_s=10.0, recent_per_s=10.0, share=0.5))
-    controller._chance._calm, controller._chance._near = [3, 97], [0, 50]
-    ticket = LoadedTicket(100, 1.0, 4, True, False, beyond=True)
-    controller.on_end(1.1, ticket, Signal(kind=SignalKind.OVER_QUOTA))
-    assert controller.chance_share is not None
-    assert controller.rate_per_s is None
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,6 @@ ALARM = 5.5
 """Two refusals in a row at the lowest share, or one beyond a known limit. A lower one makes two clients share a quota
 unequally: one of them takes the other's refusals for its own limit."""
 
-ALARM_NEW = 4.0
-"""With more in flight than was ever accepted for an epoch: a limit is to be expected there. Nine starts may lie between
-the two refusals."""
-
 ALARM_RARE = 8.0
 """While no limit is expected: one false alarm in some 27,000 starts."""
 
@@ -158,8 +154,8 @@ class Chance:
         else:
             self._quick += math.log(_limited(share) / share)
             self._slow += math.log(TIMES)
-        needed = ALARM_RARE if calm or self.established else ALARM_NEW if new else ALARM
-        if not regular and max(self._quick, self._slow) < needed:
+        expected = not calm and not self.established
+        if not regular and max(self._quick, self._slow) < (ALARM if expected else ALARM_RARE):
             return False
         self._alarm(new=new, explained=beyond or new or regular)
         return True

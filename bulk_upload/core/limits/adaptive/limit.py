@@ -227,14 +227,14 @@ class AdaptiveLimit(Parts):
         if was_established and not self._chance.established:
             self._pause.resume()
             self._wait_for_all(now, 0.0)
-        return not self._acquit_all(now) and alarm
+        self._acquit_all(now)
+        return alarm
 
-    def _acquit_all(self, now: float) -> bool:
-        """Lift the rate, or test the ceiling, once refusals were seen not to depend on it; return whether they just were."""
+    def _acquit_all(self, now: float) -> None:
+        """Lift the rate, or test the ceiling, once refusals were seen not to depend on it."""
         shown = self._chance.find()
         if shown is not None:
             self._pause.end(now)
-            self._verdict.on_chance()
         if shown is Shown.BY_LOAD:
             self._rate.lift()
             self._slots.retest(now)
@@ -244,7 +244,6 @@ class AdaptiveLimit(Parts):
             self._verdict.rate_refuted()
             self._reason = "refusals do not depend on the rate"
             self._restart(now)
-        return shown is not None
 
     def _judge(self, now: float) -> None:
         """Judge the epoch if it is over."""

@@ -113,11 +113,6 @@ class Verdict:
             self._is_slots = False
             self.rate_suspected = True
 
-    def on_chance(self) -> None:
-        """Record that refusals were seen not to depend on the load: what a burst of them left is no limit's."""
-        self._left = None
-        self._below = 0
-
     def rate_refuted(self) -> None:
         """Record that slower starts were refused as often: what refuses next concerns the slots."""
         self._refuted += 1
