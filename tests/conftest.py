@@ -47,7 +47,8 @@ def _get_whole_help_option(self: click.Command, ctx: click.Context) -> click.Opt
     return _get_help_option(self, ctx)
 
 
-# click keeps the first help option that it makes of a command: one without `-h` would fail whatever test comes next.
+# click keeps the first help option that it makes of a command: one without `-h` would fail whatever test comes next. It has no
+# setting for that, so the method is replaced, which mypy takes for a mistake.
 click.Command.get_help_option = _get_whole_help_option  # type: ignore[method-assign]
 
 WAITING = ("tests/hazards/", "tests/e2e/", "tests/docs/")

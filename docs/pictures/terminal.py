@@ -47,7 +47,7 @@ BARS = {"\u2501": (0.0, 1.0), "\u2578": (0.0, 0.5), "\u257a": (0.5, 1.0)}
 """Characters of progress bars: from where to where they fill their cell. Fonts leave gaps between them."""
 
 
-# pyte has no types, so its class is of any.
+# pyte has no types: to mypy its class is Any, and nothing may be derived from that.
 class Screen(pyte.Screen):  # type: ignore[misc]
     """A terminal that shows dim text in grey."""
 

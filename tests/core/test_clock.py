@@ -25,15 +25,15 @@ class StoppedOnce:
 
     def minute_of_day(self) -> int:
         """Not read here."""
-        raise NotImplementedError
+        raise AssertionError("only the two clocks are read")
 
     def jitter(self) -> float:
         """Not read here."""
-        raise NotImplementedError
+        raise AssertionError("only the two clocks are read")
 
     async def sleep(self, seconds: float) -> None:
         """Not done here."""
-        raise NotImplementedError
+        raise AssertionError("only the two clocks are read")
 
     def _read(self) -> float:
         now = self.now

@@ -106,6 +106,7 @@ def test_nightly_units(stage: Stage) -> None:
     units = {}
     for name in ("nightly.service", "nightly.timer"):
         units[name] = configparser.ConfigParser(interpolation=None)
+        # Keys of units have capitals. configparser documents this assignment, to what is a method for mypy.
         units[name].optionxform = str  # type: ignore[assignment,method-assign]
         units[name].read(stage.folder / name)
     assert Path(units["nightly.service"]["Service"]["ExecStart"]).name == "nightly.sh"

@@ -18,6 +18,7 @@ def test_staged_then_planned() -> None:
     assert planned.step is Step.SEND
     assert staged.step is None
     with pytest.raises(AttributeError):
+        # mypy refuses it as well: that it fails at run time is what is tested.
         staged.step = Step.SEND  # type: ignore[misc]
 
 

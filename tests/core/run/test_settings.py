@@ -41,6 +41,7 @@ def test_defaults() -> None:
 def test_frozen() -> None:
     """Settings do not change while a run goes on."""
     with pytest.raises(AttributeError):
+        # mypy refuses it as well: that it fails at run time is what is tested.
         RunSettings().concurrency = 3  # type: ignore[misc]
 
 

@@ -263,7 +263,8 @@ def _look(filesystem: Any, *, path: str) -> Fingerprint:  # noqa: ANN401 - fsspe
         try:
             modified = filesystem.modified(path)
         except (NotImplementedError, RuntimeError):
-            # The filesystem keeps no times: whether anything else tells versions apart is decided from `info`.
+            # What fsspec's filesystems raise that keep no times. It is no error of the file: whether anything else tells its
+            # versions apart is decided from `info`.
             modified = None
     return version_in(info, modified=modified)
 

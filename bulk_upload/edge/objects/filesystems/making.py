@@ -59,7 +59,7 @@ def _known_hosts_only(path: str | None) -> Any:  # noqa: ANN401 - paramiko need 
     """Return a policy that connects to known hosts alone. fsspec's own takes any key, and a password would go to anybody."""
     import paramiko  # noqa: PLC0415 - only for SFTP
 
-    # paramiko has no types, so its class is of any.
+    # paramiko has no types: to mypy its class is Any, and nothing may be derived from that.
     class KnownHostsOnly(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:  # noqa: ANN401, ARG002 - of paramiko
             known = paramiko.HostKeys()
