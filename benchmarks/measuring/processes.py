@@ -22,12 +22,17 @@ _ERROR_BYTES_MAX = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one child process took. `errors` is the end of what it wrote to stderr, empty where that was a terminal."""
+    """What one child process took.
+
+    `began_s` is when it was started, by the monotonic clock; `errors` the end of what it wrote to stderr, empty where that was
+    a terminal.
+    """
 
     wall_s: float
     cpu_s: float
     peak_rss_bytes: int
     exit_code: int
+    began_s: float
     errors: str = ""
 
 
@@ -49,6 +54,7 @@ def cost_of(
         cpu_s=cost.cpu_s,
         peak_rss_bytes=cost.peak_rss_bytes,
         exit_code=cost.exit_code,
+        began_s=cost.began_s,
         errors=last_errors,
     )
 
@@ -71,6 +77,7 @@ def _cost(command: Sequence[str], environment: Mapping[str, str], *, output: int
             cpu_s=usage.ru_utime + usage.ru_stime,
             peak_rss_bytes=usage.ru_maxrss * _RSS_UNIT_BYTES,
             exit_code=child.returncode,
+            began_s=began,
         )
 
 

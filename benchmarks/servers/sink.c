@@ -602,7 +602,7 @@ static void report(void) {
     printf("{");
     COUNT(connections), COUNT(open_max), COUNT(requests), COUNT(uploads), COUNT(accepted), COUNT(refused);
     COUNT(malformed), COUNT(broken), COUNT(body_bytes), COUNT(file_bytes), COUNT(name_sum);
-    printf("\"span_s\":%.6f,\"cpu_s\":%.6f}\n", span_s, cpu_s);
+    printf("\"first_head_s\":%.6f,\"span_s\":%.6f,\"cpu_s\":%.6f}\n", counts.first_head_ns / 1e9, span_s, cpu_s);
     fflush(stdout);
 }
 

@@ -27,6 +27,7 @@ class SinkCounts:
         broken: connections that ended within a request.
         body_bytes: of all uploads; `file_bytes` are those of the accepted files alone.
         name_sum: of the accepted files' names; see `measuring.file_sets.name_sum`.
+        first_head_s: by the monotonic clock, when the first upload's head came; 0 without one.
         span_s: from the first upload's head to the last answer.
         cpu_s: what the sink itself took.
     """
@@ -42,6 +43,7 @@ class SinkCounts:
     body_bytes: int
     file_bytes: int
     name_sum: int
+    first_head_s: float
     span_s: float
     cpu_s: float
 

@@ -41,6 +41,7 @@ def _summary(
 
     summary = {
         "wall_s": median(lambda one: one.cost.wall_s),
+        "first_request_s": median(lambda one: one.counts.first_head_s - one.cost.began_s),
         "span_s": median(lambda one: one.counts.span_s),
         "cpu_s": median(lambda one: one.cost.cpu_s),
         "cpu_s_per_unit": median(lambda one: one.cost.cpu_s / amount),
@@ -82,6 +83,7 @@ def workload_table(
     head = [
         "",
         "wall s",
+        "first request s",
         "span s",
         f"CPU s/{per}",
         "peak MiB",
@@ -95,6 +97,7 @@ def workload_table(
             [
                 labels[name],
                 f"{one['wall_s']:.2f}",
+                f"{one['first_request_s']:.2f}",
                 f"{one['span_s']:.2f}",
                 f"{one['cpu_s_per_unit']:.2f}",
                 f"{one['peak_rss_mib']:.0f}",

@@ -87,6 +87,12 @@ WORKLOADS: dict[str, Workload] = {
         files=lambda scale: equal_files(_count(10_000, scale), 4 * KIB),
         unit="files",
     ),
+    "short": Workload(
+        title="3,000 files of 4 KiB",
+        files=lambda scale: equal_files(_count(3000, scale), 4 * KIB),
+        unit="files",
+        contenders=(OURS, "F", "lean", "S", "B", "C", "L"),
+    ),
     "medium": Workload(
         title="1,000 files of 1 MiB",
         files=lambda scale: equal_files(_count(1000, scale), MIB),
