@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulk_upload.core.convert.csv_rows import csv_rows, delimiter_of
+from bulk_upload.core.convert.wrapped import Unwrapped, wrapper_of
 from bulk_upload.core.purposes import suffix_of
 from bulk_upload.core.shapes.json_values import NOT_JSON, is_array, is_object, is_text, text_of
 from bulk_upload.core.shapes.repairs import is_example, repaired
@@ -13,7 +14,7 @@ from bulk_upload.core.shapes.values import NotAValue, ValueSplitter
 from bulk_upload.core.validation.line_splitter import PIECE_BYTES, HugeLine, LineSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
 RECORD_BYTES_MAX = 256 * 1024 * 1024
 """A longer record is left in its file: it is eight times what validation accepts."""
@@ -24,6 +25,7 @@ HEAD_BYTES = 256 * 1024
 _LINES_SEEN_MAX = 50
 _NO_VALUE = "it is no JSON value, or one that does not end"
 _CUT_OFF = "the array does not end: the file may have been cut off here"
+_OBJECT_CUT_OFF = "the object around the records does not end: the file may have been cut off here"
 _CSV_SUFFIXES = (".csv", ".tsv")
 
 
@@ -33,6 +35,7 @@ class Framing(StrEnum):
     LINES = "lines"
     CR_LINES = "lines that end with CR alone"
     VALUES = "one JSON array, or objects that span several lines"
+    WRAPPED = "the array in one object"
     CSV = "CSV"
 
 
@@ -46,8 +49,11 @@ class Unreadable(NamedTuple):
 Batch = list[bytes] | Unreadable
 
 
-def framing_of(head: bytes, name: str, *, is_whole: bool) -> Framing:
-    """Return how the records of a file follow each other, by its first bytes in UTF-8 and its name."""
+def framing_of(head: bytes, name: str, *, is_whole: bool, fields: Container[str] | None = None) -> Framing:
+    """Return how the records of a file follow each other, by its first bytes in UTF-8 and its name.
+
+    `fields` are those that a record has; where they are not known, one object is one record, whatever it holds.
+    """
     text = head.strip()
     is_json = is_object(text) or is_array(text)
     if suffix_of(name) in _CSV_SUFFIXES and not is_json:
@@ -61,6 +67,8 @@ def framing_of(head: bytes, name: str, *, is_whole: bool) -> Framing:
     if is_array(text):
         return Framing.LINES if any(is_array(one) and is_example(one) for one in seen) else Framing.VALUES
     if is_object(text):
+        if fields is not None and wrapper_of(text, fields) is not None and _is_one(text, is_whole=is_whole):
+            return Framing.WRAPPED
         return _of_objects(text, seen, is_whole=is_whole)
     if any(map(_is_record, seen)) or (is_text(text) and _is_string(seen[0])):
         return Framing.LINES
@@ -76,6 +84,12 @@ def _of_objects(text: bytes, lines: list[bytes], *, is_whole: bool) -> Framing:
         return Framing.VALUES if is_example(first) or not any(map(_is_record, lines)) else Framing.LINES
     is_open = lines[0].rstrip().endswith((b"{", b"[", b",", b":")) and not is_whole
     return Framing.VALUES if is_open or not any(map(_is_record, lines)) else Framing.LINES
+
+
+def _is_one(text: bytes, *, is_whole: bool) -> bool:
+    """Whether a text that begins with an object holds nothing else."""
+    first = next(iter(ValueSplitter(len(text)).feed(text)), None)
+    return first is None or (is_whole and first == text)
 
 
 def _is_record(line: bytes) -> bool:
@@ -102,6 +116,11 @@ def batches(pieces: Iterable[bytes], framing: Framing) -> Iterator[Batch]:
                 yield row if isinstance(row, list) else Unreadable(row.text, row.reason)
         case Framing.VALUES:
             yield from _values(pieces)
+        case Framing.WRAPPED:
+            array = Unwrapped(pieces)
+            yield from _values(array)
+            if not array.has_end:
+                yield Unreadable(b"", _OBJECT_CUT_OFF)
         case Framing.CR_LINES:
             yield from _lines(piece.replace(b"\r", b"\n") for piece in pieces)
         case Framing.LINES:

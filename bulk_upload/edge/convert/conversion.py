@@ -141,7 +141,8 @@ class _Run:
         if other is not None:
             hint = _PARQUET_HINT if source.head.startswith(PARQUET_MAGIC) else other.remedy
             raise UsageError(f"{printable(request.path)}: {other.found}", hint=hint)
-        framing = framing_of(source.head, request.path, is_whole=source.is_whole)
+        fields = {one.name for one in request.purpose.schema.fields} or None
+        framing = framing_of(source.head, request.path, is_whole=source.is_whole, fields=fields)
         for batch in batches(source.pieces(), framing):
             if not isinstance(batch, list):
                 self._leave([self._converter.leave(batch.text, batch.reason)], files)

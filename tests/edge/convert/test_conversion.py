@@ -59,6 +59,8 @@ PACKED = {
     "array": ("a.json", json.dumps(RECORDS).encode()),
     "array over lines": ("a.json", json.dumps(RECORDS, indent=2).encode()),
     "array, an object a line": ("a.json", ("[\n" + ",\n".join(LINES.splitlines()) + "\n]\n").encode()),
+    "array in an object": ("a.json", json.dumps({"data": RECORDS}).encode()),
+    "array in an object over lines": ("a.json", json.dumps({"rows": RECORDS}, indent=2).encode()),
     "objects over lines": ("a.json", "\n".join(json.dumps(one, indent=1) for one in RECORDS).encode()),
     "csv": ("a.csv", CSV.encode()),
     "csv of a spreadsheet": ("a.csv", b"\xef\xbb\xbf" + CSV.replace(",", ";").replace("\n", "\r\n").encode()),
