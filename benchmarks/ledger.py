@@ -81,7 +81,9 @@ def _accepted(attempt_id: int, entry_id: int) -> AttemptEnd:
         attempt_id=attempt_id,
         entry_id=entry_id,
         outcome=Accepted(file_id=f"file-{entry_id}", http_status=200, size_confirmed=True),
-        sent=SentBody(sent_name="f", purpose="fine-tune", file_bytes=FILE_BYTES, complete=True, sha256=_HASH),
+        sent=SentBody(
+            sent_name="f", purpose="fine-tune", file_bytes=FILE_BYTES, complete=True, content_hash=_HASH
+        ),
         at_utc_s=time.time(),
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from bulk_upload.core.api.secret import Secret
+from bulk_upload.core.content_hash import is_installed
 from bulk_upload.core.fleet.wire import bytes_text
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.core.manifest.paths import PathComplaint
@@ -255,7 +256,9 @@ def _content_check(validator: FileValidator) -> Callable[[str, str], ContentChec
 
 
 async def _unlike(job: AgentJob, tree: SourceTree, objects: ObjectReader) -> str | None:
-    """Return how files or objects are not here as the coordinator sees them, None where they are."""
+    """Return what is missing here, or how files or objects are not as the coordinator sees them; None where all is well."""
+    if job.hashing is not None and not is_installed(job.hashing):
+        return f"the run hashes with {job.hashing}, whose package is not installed here: pip install 'bulk-upload[blake3]'"
     found = None if job.first_file is None else _other_file(tree, job.first_file)
     return found or await _unreadable_object(objects, job.first_objects)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from bulk_upload.core.api.secret import key_and_source
+from bulk_upload.core.content_hash import require
 from bulk_upload.core.events import Noticed
 from bulk_upload.core.machine.shortage import naming_shortage
 from bulk_upload.core.run.job import Job
@@ -88,6 +89,7 @@ class JobRunner:
         self._connection = connection
         self._api_key, self._read_key_again = key_and_source(api_key)
         self._settings = settings or RunSettings()
+        require(self._settings.hashing)
         self._purposes = purposes_of(connection.profile.name) if purposes is None else purposes
         self._planner = JobPlanner(connection, settings=self._settings, purposes=self._purposes)
         self._on_event = on_event

@@ -117,7 +117,7 @@ def _accept(
             purpose=entry.purpose,
             file_bytes=fingerprint.size,
             complete=True,
-            sha256=digest,
+            content_hash=digest,
             fingerprint=fingerprint,
         )
         outcome = Accepted(file_id=f"file-{digest[:32]}", http_status=200, size_confirmed=True)

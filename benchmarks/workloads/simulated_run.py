@@ -46,7 +46,7 @@ async def _accept(
         purpose=request.purpose,
         file_bytes=source.fingerprint.size,
         complete=True,
-        sha256=source.sha256,
+        content_hash=source.content_hash,
         fingerprint=source.fingerprint,
     )
     outcome = Accepted(file_id=f"file-{next(_numbers):012}", http_status=200, size_confirmed=True)

@@ -132,7 +132,7 @@ class _Command:
         )
         streams = StreamValidator(self._files, source.streams, on_bytes=self._on_bytes)
         stores = Stores(request.sources, allow_plain_http=request.allow_plain_http)
-        self.objects = ObjectReader(stores, hashing=False)
+        self.objects = ObjectReader(stores, hashing=None)
         self.validator = ObjectValidator(streams, self.objects, on_bytes=self._on_bytes)
 
     def entries(self) -> Iterator[Entry]:

@@ -94,8 +94,13 @@ class EntrySettled(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sha256(self) -> str | None:
-        """The hash of what was sent, None where it is not accepted or not known."""
+        """The SHA-256 of what was sent, None where it is not accepted, or has another hash or none."""
         return None if self.receipt is None else self.receipt.sha256
+
+    @property
+    def blake3(self) -> str | None:
+        """The BLAKE3 of what was sent, None where it is not accepted, or has another hash or none."""
+        return None if self.receipt is None else self.receipt.blake3
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):

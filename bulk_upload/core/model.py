@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from bulk_upload.core.content_hash import blake3_in, sha256_in
+
 _json = json.JSONEncoder().encode
 
 
@@ -114,7 +116,7 @@ class SentBody(msgspec.Struct, frozen=True, kw_only=True):
 
     `complete` is True from the moment before the last piece was handed over: False proves that the server
     cannot have the file, True only that it may. `handed_bytes` counts the bytes of the form that were handed over,
-    `sha256` is of the file's bytes, known once all were read.
+    `content_hash` is of the file's bytes, known once all were read.
     """
 
     sent_name: str
@@ -122,8 +124,13 @@ class SentBody(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int
     complete: bool
     handed_bytes: int = 0
-    sha256: str | None = None
+    content_hash: str | None = None
     fingerprint: Fingerprint | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the file's bytes, None where another hash was made, or none."""
+        return sha256_in(self.content_hash)
 
 
 class RateLimitInfo(msgspec.Struct, frozen=True):
@@ -292,20 +299,30 @@ class ReceiptOrigin(StrEnum):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The durable binding of a path and its content to the id the server gave it.
 
-    `file_bytes` and `sha256` are of what was sent, the hash None where none was made; `sent_name` is the name that the
-    server was told. `obtained` says where the id came from, `size_confirmed` that the server reported the same size.
-    `settled_utc` is UTC as a text.
+    `file_bytes` and `content_hash` are of what was sent, the hash None where none was made, else a text as in
+    `core.content_hash`; `sent_name` is the name that the server was told. `obtained` says where the id came from,
+    `size_confirmed` that the server reported the same size. `settled_utc` is UTC as a text.
     """
 
     path: str
     purpose: str
     file_id: str
     file_bytes: int
-    sha256: str | None
+    content_hash: str | None
     sent_name: str
     obtained: ReceiptOrigin
     size_confirmed: bool
     settled_utc: str
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of what was sent, None where another hash was made, or none."""
+        return sha256_in(self.content_hash)
+
+    @property
+    def blake3(self) -> str | None:
+        """The BLAKE3 of what was sent, None where another hash was made, or none."""
+        return blake3_in(self.content_hash)
 
 
 class ListedFile(msgspec.Struct, frozen=True, kw_only=True):

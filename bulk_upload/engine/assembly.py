@@ -224,6 +224,7 @@ def assemble(
         occupancy=occupancy,
         stop_rules=stop_rules,
         retry_policy=settings.retry_policy,
+        hashing=settings.hashing,
         ledger=ledger,
         drain=drain,
         clock=clock,

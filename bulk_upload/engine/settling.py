@@ -81,7 +81,7 @@ class Settler:
                 purpose=planned.entry.purpose,
                 file_id=outcome.file_id,
                 file_bytes=attempt.sent.file_bytes,
-                sha256=attempt.sent.sha256,
+                content_hash=attempt.sent.content_hash,
                 sent_name=attempt.sent.sent_name,
                 obtained=ReceiptOrigin.ANSWERED,
                 size_confirmed=outcome.size_confirmed,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from msgspec.structs import replace
 
 from bulk_upload.core.bundle.grouping import FILES_MAX, FILES_MIN
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.limits.timetable import Timetable
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.tally import FAILED_STATES
@@ -26,7 +27,8 @@ class SettingOptions(TypedDict, total=False):
     """The fields of `RunSettings` by keyword; units are in the names, None means no limit.
 
     `bandwidth_bytes_per_s` is `bandwidth` as one number for the whole day. `attempts_max`, `backoff_s_initial` and
-    `backoff_s_max` are those of the `retry_policy`. A policy, a mode or a state may be given as its word: `"hold"`.
+    `backoff_s_max` are those of the `retry_policy`. A policy, a mode, a hash function or a state may be given as its word:
+    `"hold"`. `hashing` may be True for SHA-256, or False for None.
     """
 
     concurrency: int | None
@@ -50,7 +52,7 @@ class SettingOptions(TypedDict, total=False):
     retry_renamed: bool
     retry_missing: bool
     looks_first: bool
-    hashing: bool
+    hashing: bool | HashFunction | str | None
     parked_max: int
     validate: ValidateMode | str
     rules: RuleChoice
@@ -113,6 +115,12 @@ def _from_zero(name: str, value: object) -> object:
 
 def _share(name: str, value: object) -> object:
     return _number(name, value, least=0, most=1)
+
+
+def _hashing(name: str, value: object) -> object:
+    if isinstance(value, bool):
+        return HashFunction.SHA256 if value else None
+    return _word_of(HashFunction)(name, value)
 
 
 def _number(
@@ -189,7 +197,7 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "retry_renamed": _flag,
     "retry_missing": _flag,
     "looks_first": _flag,
-    "hashing": _flag,
+    "hashing": _hashing,
     "parked_max": _count,
     "validate": _word_of(ValidateMode),
     "rules": _instance_of(RuleChoice, "a RuleChoice"),
@@ -199,5 +207,5 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
 }
 _MAY_BE_NONE = frozenset(
     {"concurrency", "concurrency_max", "rate_per_s", "bandwidth", "bandwidth_bytes_per_s"}
-    | {"deadline_s", "errors_max", "errors_share", "bundle"}
+    | {"deadline_s", "errors_max", "errors_share", "hashing", "bundle"}
 )

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from bulk_upload import agent_runner
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.events import AgentLost, AttemptEnded, AttemptStarted
 from bulk_upload.core.fleet.session import AgentSession
 from bulk_upload.core.limits.timetable import Timetable
@@ -221,6 +223,26 @@ async def test_an_agent_that_sees_other_files_is_dismissed(tmp_path: Path) -> No
         assert "100" in end.reason
         await fleet.join()
         assert (await running).status is ExitStatus.DONE
+
+
+async def test_an_agent_that_cannot_hash_as_the_run_does_is_dismissed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what to install, and the run goes on with another one, whose receipts have the run's hash."""
+    pytest.importorskip("blake3")
+    monkeypatch.setattr(agent_runner, "is_installed", lambda function: False)
+    async with (
+        fleet_run(tmp_path, [100] * 3, hashing=HashFunction.BLAKE3) as fleet,
+        fleet.running() as running,
+    ):
+        end = await (await fleet.join())
+        assert end.status is ExitStatus.USAGE
+        assert "pip install 'bulk-upload[blake3]'" in end.reason
+        monkeypatch.setattr(agent_runner, "is_installed", lambda function: True)
+        await fleet.join()
+        result = await running
+        assert result.status is ExitStatus.DONE
+        assert all(row.blake3 and not row.sha256 for row in result.accepted)
 
 
 async def test_bodies_are_written_through_the_fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
     FileReader,
@@ -59,11 +60,9 @@ async def test_a_small_file_whose_attributes_change_while_it_is_loaded_is_read_a
     assert loaded.fingerprint == fingerprint_of(path.stat())
 
 
-async def sent_while(
-    reader: FileReader, path: Path, change: Callable[[Path], object], *, hashing: bool = True
-) -> StreamedFile:
+async def sent_while(reader: FileReader, path: Path, change: Callable[[Path], object]) -> StreamedFile:
     """Stream a file that something happens to before its last block is read."""
-    async with await reader.open(path.name, hashing=hashing) as file:
+    async with await reader.open(path.name) as file:
         left_bytes = path.stat().st_size
         while left_bytes:
             if left_bytes <= BLOCK_BYTES:
@@ -81,7 +80,7 @@ async def test_a_stream_whose_attributes_change_has_the_content_it_was_opened_wi
     content = os.urandom(3 * BLOCK_BYTES + 7)
     (tmp_path / "a").write_bytes(content)
     file = await sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES[change])
-    assert file.sha256 == hashlib.sha256(content).hexdigest()
+    assert file.content_hash == hashlib.sha256(content).hexdigest()
     assert file.fingerprint == fingerprint_of((tmp_path / "a").stat())
 
 
@@ -118,14 +117,14 @@ async def test_an_edit_does_not_hide_behind_a_hard_link(tmp_path: Path, reader: 
     assert not caught.value.transient
 
 
-async def test_a_stream_without_a_hash_whose_attributes_change_is_sent_again(
-    tmp_path: Path, reader: FileReader
-) -> None:
+async def test_a_stream_without_a_hash_whose_attributes_change_is_sent_again(tmp_path: Path) -> None:
     """There is nothing to compare another read with: the attempt ends, and the entry is tried again."""
+    reader = FileReader(SourceTree(str(tmp_path)), thread_count=1, hashing=None)
     (tmp_path / "a").write_bytes(os.urandom(3 * BLOCK_BYTES + 7))
     with pytest.raises(SourceError, match="cannot be compared") as caught:
-        await sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES["link"], hashing=False)
+        await sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES["link"])
     assert caught.value.transient
+    reader.close()
 
 
 async def test_attributes_that_never_stop_changing_leave_a_file_for_later(
@@ -143,13 +142,13 @@ async def test_attributes_that_never_stop_changing_leave_a_file_for_later(
 
 async def test_change_times_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
     """On a file system whose change times mean nothing, no file is read twice, and the ledger gets none of them."""
-    reader = FileReader(SourceTree(str(tmp_path)), thread_count=1, ignore_ctime=True)
+    reader = FileReader(SourceTree(str(tmp_path)), thread_count=1, hashing=None, ignore_ctime=True)
     content = os.urandom(3 * BLOCK_BYTES + 7)
     (tmp_path / "a").write_bytes(content)
     (tmp_path / "small").write_bytes(b"x")
-    file = await sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES["link"], hashing=False)
+    file = await sent_while(reader, tmp_path / "a", ATTRIBUTE_CHANGES["link"])
     (small,) = await reader.load(["small"])
     assert isinstance(small, LoadedFile)
     assert (file.fingerprint.ctime_ns, small.fingerprint.ctime_ns) == (None, None)
-    assert (await reader.sha256("a"))[0] == hashlib.sha256(content).hexdigest()
+    assert (await reader.hash_content("a", HashFunction.SHA256))[0] == hashlib.sha256(content).hexdigest()
     reader.close()

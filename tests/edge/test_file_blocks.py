@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
     FileReader,
@@ -101,7 +102,7 @@ async def test_a_block_read_ahead_for_nobody_is_dropped(
     assert is_open(descriptor)
     # The thread under way counts no more: another file does not wait for it.
     (tmp_path / "b").write_bytes(b"x")
-    assert (await reader.sha256("b"))[0] == hashlib.sha256(b"x").hexdigest()
+    assert (await reader.hash_content("b", HashFunction.SHA256))[0] == hashlib.sha256(b"x").hexdigest()
     held.released.set()
     await until(lambda: not is_open(descriptor))
     del stream
@@ -124,7 +125,7 @@ async def test_what_fits_in_one_block_is_read_in_the_hop_that_opens_it(
     async with reader.source("a") as source:
         assert source == LoadedFile(
             content=content,
-            sha256=hashlib.sha256(content).hexdigest(),
+            content_hash=hashlib.sha256(content).hexdigest(),
             fingerprint=fingerprint_of((tmp_path / "a").stat()),
         )
         assert not any(map(is_open, opening.descriptors))
@@ -141,7 +142,7 @@ async def test_what_fits_in_no_blockis_opened_to_be_streamed(tmp_path: Path, tre
         assert isinstance(source, StreamedFile)
         blocks = [await source.read() for _ in range(3)]
         assert b"".join(blocks) == content
-        assert source.sha256 == hashlib.sha256(content).hexdigest()
+        assert source.content_hash == hashlib.sha256(content).hexdigest()
     await until(lambda: not any(map(is_open, opening.descriptors)))
     reader.close()
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import (
@@ -40,7 +41,7 @@ async def test_a_small_file_is_read_and_hashed_whole(tmp_path: Path, reader: Fil
     (loaded,) = await reader.load(["a.jsonl"])
     assert loaded == LoadedFile(
         content=path.read_bytes(),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        content_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
         fingerprint=fingerprint_of(path.stat()),
     )
 
@@ -80,9 +81,9 @@ async def test_a_stream_reads_every_byte_once(tmp_path: Path, reader: FileReader
         assert await stream.read() == b""
         assert b"".join(blocks) == content
         assert all(len(block) == BLOCK_BYTES for block in blocks[:-1])
-        assert stream.sha256 == hashlib.sha256(content).hexdigest()
+        assert stream.content_hash == hashlib.sha256(content).hexdigest()
         assert stream.fingerprint.size == size
-    assert await reader.sha256("a") == (stream.sha256, stream.fingerprint)
+    assert await reader.hash_content("a", HashFunction.SHA256) == (stream.content_hash, stream.fingerprint)
 
 
 async def test_a_file_is_not_closed_under_a_read(
@@ -152,21 +153,24 @@ async def test_reading_never_uses_the_default_executor(
     assert isinstance((await reader.load(["a"]))[0], LoadedFile)
     async with await reader.open("a") as stream:
         assert await stream.read() == b"x"
-    await reader.sha256("a")
+    await reader.hash_content("a", HashFunction.SHA256)
 
 
 async def test_a_reader_told_so_hashes_nothing_on_the_way(tmp_path: Path, tree: SourceTree) -> None:
     """Bytes and fingerprint are the same, the hash is None; asked for a hash, it still makes one."""
-    reader = FileReader(tree, thread_count=2, hashing=False)
+    reader = FileReader(tree, thread_count=2, hashing=None)
     (tmp_path / "a").write_bytes(b"x")
     (loaded,) = await reader.load(["a"])
     assert isinstance(loaded, LoadedFile)
-    assert (loaded.content, loaded.sha256) == (b"x", None)
+    assert (loaded.content, loaded.content_hash) == (b"x", None)
     async with await reader.open("a") as stream:
         assert await stream.read() == b"x"
-        assert stream.sha256 is None
+        assert stream.content_hash is None
         fingerprint = stream.fingerprint
-    assert await reader.sha256("a") == (hashlib.sha256(b"x").hexdigest(), fingerprint)
+    assert await reader.hash_content("a", HashFunction.SHA256) == (
+        hashlib.sha256(b"x").hexdigest(),
+        fingerprint,
+    )
     reader.close()
 
 
@@ -179,14 +183,18 @@ async def test_ranges_are_hashed_of_one_version(tmp_path: Path, reader: FileRead
     ranges = [ByteRange(0, 10), ByteRange(1_000_000, 2_500_000), ByteRange(4_999_999, 1)]
     parts = content[:10] + content[1_000_000:3_500_000] + content[-1:]
     expected = hashlib.sha256(parts).hexdigest(), fingerprint
-    assert await reader.sha256("a", expected=fingerprint, ranges=ranges) == expected
+    assert (
+        await reader.hash_content("a", HashFunction.SHA256, expected=fingerprint, ranges=ranges) == expected
+    )
     with pytest.raises(SourceError, match="became shorter"):
-        await reader.sha256("a", ranges=[ByteRange(4_999_999, 2)])
+        await reader.hash_content("a", HashFunction.SHA256, ranges=[ByteRange(4_999_999, 2)])
     with pytest.raises(SourceError, match="has changed"):
-        await reader.sha256("a", expected=replace(fingerprint, mtime_ns=1), ranges=ranges)
+        await reader.hash_content(
+            "a", HashFunction.SHA256, expected=replace(fingerprint, mtime_ns=1), ranges=ranges
+        )
     path.unlink()
     with pytest.raises(SourceError, match="No such file"):
-        await reader.sha256("a", expected=fingerprint, ranges=ranges)
+        await reader.hash_content("a", HashFunction.SHA256, expected=fingerprint, ranges=ranges)
 
 
 async def test_a_file_is_closed_though_its_last_read_is_given_up_later(

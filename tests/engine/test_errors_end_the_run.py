@@ -109,7 +109,7 @@ PARTS = {
     "a file is read": Part(FakeReader, "load"),
     "a large file is opened": Part(FakeReader, "source"),
     "a block is read": Part(FakeStream, "read"),
-    "a touched file is hashed": Part(FakeReader, "sha256", touched=True),
+    "a touched file is hashed": Part(FakeReader, "hash_content", touched=True),
     "a file is validated": Part(FakeValidator, "check_all"),
     "a small file is validated as it is read": Part(FakeValidator, "content_check"),
     "the plan is read": Part(FakeEntries, "pages"),

@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import os
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files import SMALL_FILE_BYTES_MAX, FileReader
@@ -71,7 +73,7 @@ async def test_a_small_file_is_loaded_whole(disk: Disk) -> None:
     loaded, missing = await disk.reader.load(["a", "b"])
     assert isinstance(loaded, LoadedFile)
     assert (loaded.content, loaded.fingerprint.size) == (b"hello", 5)
-    assert loaded.sha256 == hashlib.sha256(b"hello").hexdigest()
+    assert loaded.content_hash == hashlib.sha256(b"hello").hexdigest()
     assert isinstance(missing, SourceError)
     assert (missing.reason, missing.local_limit) == ("cannot read the file: No such file or directory", False)
 
@@ -93,9 +95,9 @@ async def test_a_stream_reads_a_file_once(disk: Disk, content: bytes) -> None:
         while block := await stream.read():
             pieces.append(block)
         assert stream.fingerprint.size == len(content)
-        expected = (stream.sha256, stream.fingerprint)
+        expected = (stream.content_hash, stream.fingerprint)
     assert b"".join(pieces) == content
-    assert await disk.reader.sha256("a") == expected
+    assert await disk.reader.hash_content("a", HashFunction.SHA256) == expected
 
 
 async def test_a_file_that_fits_is_held_whole(disk: Disk) -> None:
@@ -105,7 +107,7 @@ async def test_a_file_that_fits_is_held_whole(disk: Disk) -> None:
         disk.write("a", CONTENT)
         assert isinstance(source, LoadedFile)
         assert source.content == CONTENT[:1000]
-        assert source.sha256 == hashlib.sha256(CONTENT[:1000]).hexdigest()
+        assert source.content_hash == hashlib.sha256(CONTENT[:1000]).hexdigest()
         assert source.fingerprint.size == 1000
 
 
@@ -136,7 +138,11 @@ async def test_a_file_that_was_replaced_has_no_last_block(disk: Disk) -> None:
 
 async def test_a_missing_file_cannot_be_opened(disk: Disk) -> None:
     """Opening, holding and hashing name the reason."""
-    for act in (disk.reader.open, lambda path: disk.reader.source(path).__aenter__(), disk.reader.sha256):
+    for act in (
+        disk.reader.open,
+        lambda path: disk.reader.source(path).__aenter__(),
+        partial(disk.reader.hash_content, function=HashFunction.SHA256),
+    ):
         with pytest.raises(SourceError, match="No such file or directory"):
             await act("b")
 

@@ -81,7 +81,7 @@ def _settled(number: int) -> EntrySettled:
         purpose="fine-tune",
         file_id=f"file-{number}",
         file_bytes=1,
-        sha256=None,
+        content_hash=None,
         sent_name=f"{number}.jsonl",
         obtained=ReceiptOrigin.ANSWERED,
         size_confirmed=True,

@@ -62,7 +62,7 @@ def record(connection: sqlite3.Connection, root: Path, outcomes: dict[str, Outco
         intent = Intent(entry_id=entry_id, attempt_no=1, sent_name=name, fingerprint=source, at_utc_s=0.0)
         (attempt_id,) = store.intend([intent])
         sent = SentBody(
-            sent_name=name, purpose="pre-train", file_bytes=source.size, complete=True, sha256="a" * 64
+            sent_name=name, purpose="pre-train", file_bytes=source.size, complete=True, content_hash="a" * 64
         )
         store.conclude(
             AttemptEnd(attempt_id=attempt_id, entry_id=entry_id, outcome=outcome, sent=sent, at_utc_s=0.0)

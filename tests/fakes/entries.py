@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.fakes.ledger import LedgerFile
 
 _KNOWN = """
-SELECT e.entry_id, e.state, e.size, e.mtime_ns, e.inode, e.ctime_ns, e.reason, r.sha256
+SELECT e.entry_id, e.state, e.size, e.mtime_ns, e.inode, e.ctime_ns, e.reason, coalesce(r.sha256, 'blake3:' || r.blake3)
 FROM entries e LEFT JOIN receipts r USING (receipt_id) WHERE e.key = ?
 """
 
@@ -130,14 +130,18 @@ class FakeEntries:
         row = self._ledger.connection.execute(_KNOWN, (self._keys[staged.seq],)).fetchone()
         if row is None:
             return None
-        entry_id, state, size, mtime_ns, inode, ctime_ns, reason, sha256 = row
+        entry_id, state, size, mtime_ns, inode, ctime_ns, reason, content_hash = row
         fingerprint = (
             None
             if size is None
             else Fingerprint(size=size, mtime_ns=mtime_ns, inode=inode, ctime_ns=ctime_ns)
         )
         return KnownEntry(
-            entry_id=entry_id, state=EntryState(state), fingerprint=fingerprint, sha256=sha256, reason=reason
+            entry_id=entry_id,
+            state=EntryState(state),
+            fingerprint=fingerprint,
+            content_hash=content_hash,
+            reason=reason,
         )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from bulk_upload.core.content_hash import ContentHasher, HashFunction, hash_of
 from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
@@ -113,12 +113,13 @@ class MemoryFiles:
 class FakeStream:
     """A file on its way out, as `edge.files.StreamedFile` is."""
 
-    def __init__(self, reader: FakeReader, path: str, file: MemoryFile) -> None:
+    def __init__(self, reader: FakeReader, path: str, file: MemoryFile, hashing: HashFunction | None) -> None:
         self._reader = reader
         self._path = path
         self._file = file
         self._at = 0
-        self._hash = hashlib.sha256()
+        self._hashing = hashing
+        self._hash = ContentHasher(hashing or HashFunction.SHA256)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -126,15 +127,17 @@ class FakeStream:
         return self._file.fingerprint
 
     @property
-    def sha256(self) -> str:
-        """The hash of everything read so far, in hex."""
-        return self._hash.hexdigest()
+    def content_hash(self) -> str | None:
+        """The hash of everything read so far."""
+        return None if self._hashing is None else self._hash.text
 
     def loaded(self) -> LoadedFile:
         """Return the whole file as it was opened."""
-        content = self._file.content
+        content, hashing = self._file.content, self._hashing
         return LoadedFile(
-            content=content, sha256=hashlib.sha256(content).hexdigest(), fingerprint=self.fingerprint
+            content=content,
+            content_hash=None if hashing is None else hash_of(content, hashing),
+            fingerprint=self.fingerprint,
         )
 
     async def read(self) -> bytes:
@@ -189,8 +192,8 @@ class FakeReader:
         self.read_s = read_s
         self.whole_bytes_max = whole_bytes_max
         self.descriptors_max = descriptors_max
-        self.hashing = True
-        """Whether what is read to be sent is hashed."""
+        self.hashing: HashFunction | None = HashFunction.SHA256
+        """What is read to be sent is hashed with."""
         self.open_count = 0
         self.hashing_count = 0
         self.open_peak = 0
@@ -202,7 +205,7 @@ class FakeReader:
         """How many files are open to be sent."""
         return self.open_count - self.hashing_count
 
-    async def open(self, path: str) -> FakeStream:
+    async def open(self, path: str, function: HashFunction | None = None) -> FakeStream:
         """Open a file to stream it. Raises SourceError."""
         await self.work()
         if self.open_count >= self.descriptors_max:
@@ -211,7 +214,7 @@ class FakeReader:
         self.open_count += 1
         self.open_peak = max(self.open_peak, self.open_count)
         self.opened.append(path)
-        return FakeStream(self, path, file)
+        return FakeStream(self, path, file, function or self.hashing)
 
     @asynccontextmanager
     async def source(
@@ -240,12 +243,17 @@ class FakeReader:
             for path, content_check in zip(paths, content_checks or [None] * len(paths), strict=True)
         ]
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""
-        async with await self.open(path) as stream:
+        async with await self.open(path, function) as stream:
             if expected not in (None, stream.fingerprint):
                 raise SourceError("the file has changed")
             self.hashing_count += 1
@@ -255,8 +263,8 @@ class FakeReader:
                 if ranges:
                     content = stream.loaded().content
                     parts = [content[one.start : one.start + one.length] for one in ranges]
-                    return hashlib.sha256(b"".join(parts)).hexdigest(), stream.fingerprint
-                return stream.sha256, stream.fingerprint
+                    return hash_of(b"".join(parts), function), stream.fingerprint
+                return str(stream.content_hash), stream.fingerprint
             finally:
                 self.hashing_count -= 1
 
@@ -274,9 +282,11 @@ class FakeReader:
             return error
         if len(file.content) > SMALL_FILE_BYTES_MAX:
             return SourceGrew(file.fingerprint)
-        sha256 = hashlib.sha256(file.content).hexdigest() if self.hashing else None
+        content_hash = None if self.hashing is None else hash_of(file.content, self.hashing)
         report = None if content_check is None else content_check(file.content)
-        return LoadedFile(content=file.content, sha256=sha256, fingerprint=file.fingerprint, report=report)
+        return LoadedFile(
+            content=file.content, content_hash=content_hash, fingerprint=file.fingerprint, report=report
+        )
 
     def _find(self, path: str) -> MemoryFile:
         file = self.files.find(path)

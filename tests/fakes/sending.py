@@ -53,7 +53,7 @@ class Sending:
             file_bytes=source.fingerprint.size,
             complete=self.complete,
             handed_bytes=self.handed_bytes,
-            sha256=source.sha256 if self.complete else None,
+            content_hash=source.content_hash if self.complete else None,
             fingerprint=source.fingerprint,
         )
 

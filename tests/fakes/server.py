@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import math
 import random
@@ -11,6 +10,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.content_hash import HashFunction, hash_of
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.text.timestamps import time_text, utc_text
 from tests.fakes.bundle_rules import BundleRules
@@ -207,13 +207,13 @@ class FakeServer:
         now = now_s()
         return [self._listed(one) for one in self.stored if one.file_id == file_id and one.stored_at <= now]
 
-    def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of a file's bytes, None for a stranger's."""
+    def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+        """Return the hashes of a file's bytes, none for a stranger's."""
         if not self.settings.returns_content:
-            return None
+            return ()
         self.content_count += 1
         sources = [one.source for one in self.stored if one.file_id == file_id and one.source]
-        return hashlib.sha256(self.content_of(sources[0])).hexdigest() if sources else None
+        return tuple(hash_of(self.content_of(sources[0]), one) for one in functions) if sources else ()
 
     def content_at(self, file_id: str) -> bytes | None:
         """Return a file's bytes, None where the server returns none. A stranger's are its own, unless a test says which."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.api.paging import ListedPage
@@ -12,6 +11,7 @@ from bulk_upload.core.api.responses import decipher, lost_answer
 from bulk_upload.core.api.server_clock import ServerClock
 from bulk_upload.core.bundle.answer import decipher_bundle, of_all
 from bulk_upload.core.clock import moment
+from bulk_upload.core.content_hash import SHA256_ONLY, HashFunction, hash_of
 from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import Accepted
@@ -239,28 +239,33 @@ class FakeTransport:
         self._server_clock.note_listed(page)
         return ListedPage(page)
 
-    async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of what the server has for an id. Raises NoAnswer."""
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+        """Return the hashes of what the server has for an id. Raises NoAnswer."""
         files = await self._server.look_up(file_id)
         if files is None:
             raise NoAnswer(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
-        return self._server.sha256_of(file_id) if files else None
+        return self._server.hashes_of(file_id, functions) if files else ()
 
     async def read_back(
-        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
-        """Return the hash of what the server has for an id. Raises NoAnswer."""
+        """Return the hashes of what the server has for an id. Raises NoAnswer."""
         if await self._server.look_up(file_id) is None:
             raise NoAnswer(f"reading {file_id} back gave no usable answer (HTTP 500)", http_status=500)
         content = self._server.content_at(file_id)
         if content is None:
-            return ReadBack(sha256=None, read_bytes=0, reason="the server returns no content, HTTP 404")
+            return ReadBack(read_bytes=0, reason="the server returns no content, HTTP 404")
         by_ranges = bool(ranges) and self._server.settings.serves_ranges and len(content) == file_bytes
         if by_ranges:
             content = b"".join(content[one.start : one.start + one.length] for one in ranges)
         await asyncio.sleep(len(content) / self._server.settings.bytes_per_s)
         return ReadBack(
-            sha256=hashlib.sha256(content).hexdigest(),
+            hashes=tuple(hash_of(content, one) for one in functions),
             read_bytes=len(content),
             by_ranges=by_ranges,
             total_bytes=None if by_ranges else len(content),

@@ -89,6 +89,7 @@ class Scene:
         self._drains = False
         self.clock = VirtualClock(f"{world.seed} {world.run_count}", ahead_s=world.clock_ahead_s)
         self.reader = FakeReader(world.files, whole_bytes_max=world.whole_bytes_max)
+        self.reader.hashing = settings.hashing
         self.transport = FakeTransport(
             world.server, self.clock, on_start=self._look_at_start, profile=profile
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.objects.address import read_prefix
@@ -134,5 +135,5 @@ async def test_no_access(options: SourceOptions, wrong: dict[str, Any], reason: 
     """A wrong password, and a host that nobody knows, which would be shown the right one."""
     stores = Stores([replace(options, **wrong)], stall_s=WAIT_S)
     with closing(ObjectReader(stores)) as reader, pytest.raises(SourceError, match=reason) as found:
-        await reader.sha256(f"{options.home}/data/many/00")
+        await reader.hash_content(f"{options.home}/data/many/00", HashFunction.SHA256)
     assert found.value.inaccessible

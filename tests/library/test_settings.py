@@ -17,6 +17,7 @@ from bulk_upload import (
     ValidateMode,
 )
 from bulk_upload import Uploader as PublicUploader
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.library.settings import _CHECKS, SETTING_NAMES, settings_with
 
 
@@ -53,7 +54,7 @@ def test_keywords_replace_what_the_settings_have() -> None:
         validate=ValidateMode.OFF,
         confirm=ConfirmMode.OFF,
         retry=frozenset({EntryState.REJECTED, EntryState.FAILED_LOCAL}),
-        hashing=False,
+        hashing=None,
     )
 
 
@@ -78,6 +79,7 @@ def test_keywords_replace_what_the_settings_have() -> None:
         ("retry", ["accepted"]),
         ("retry_policy", {}),
         ("hashing", 1),
+        ("hashing", "md5"),
     ],
 )
 def test_a_value_that_cannot_be_is_told(name: str, value: Any) -> None:
@@ -85,6 +87,22 @@ def test_a_value_that_cannot_be_is_told(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"^{name} cannot be ") as caught:
         PublicUploader(api_key="key", **{name: value})
     assert caught.value.hint is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "function"),
+    [
+        (True, HashFunction.SHA256),
+        ("sha256", HashFunction.SHA256),
+        ("blake3", HashFunction.BLAKE3),
+        (HashFunction.BLAKE3, HashFunction.BLAKE3),
+        (False, None),
+        (None, None),
+    ],
+)
+def test_a_hash_is_given_by_its_name_or_as_a_switch(given: object, function: HashFunction | None) -> None:
+    """True is the default function, False and None are none."""
+    assert settings_with(RunSettings(), {"hashing": given}).hashing is function
 
 
 def test_two_bandwidths_are_one_too_many() -> None:

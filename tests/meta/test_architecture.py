@@ -67,6 +67,7 @@ TYPES_ONLY = {("bulk_upload.errors", "bulk_upload.core.finding")}
 """Names that point upward in annotations alone: an exception carries findings, and never makes one."""
 
 CORE_FLOORS = (
+    frozenset({"content_hash"}),
     frozenset({"text", "model", "clock"}),
     frozenset({"purposes", "finding", "objects"}),
     frozenset({"vendor_purposes", "shapes"}),
@@ -98,7 +99,7 @@ def test_every_room_of_the_core_has_its_floor() -> None:
 
 
 def test_rooms_of_the_core_import_downward() -> None:
-    """text, model → purposes, finding → shapes → dataset → api, machine, manifest, validation → convert, limits, pack → events → run → fleet, report → folder."""
+    """content_hash → text, model → purposes, finding → shapes → dataset → api, machine, manifest, validation → convert, limits, pack → events → run → fleet, report → folder."""
     wrong = []
     for path in CORE_FILES:
         for one in imports_of(path):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Modules that neither read a clock, draw a random number nor touch the world.
 PURE_MODULES = frozenset(
     {
-        "__future__", "base64", "bisect", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime", "difflib",
+        "__future__", "base64", "bisect", "blake3", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime", "difflib",
         "email.utils", "enum", "errno", "fnmatch", "functools", "hashlib", "heapq", "io", "ipaddress", "itertools", "json", "math",
         "msgspec", "msgspec.structs", "operator", "pathspec", "re", "string", "tomllib", "typing", "unicodedata", "urllib.parse",
     }

@@ -114,7 +114,7 @@ def receipt(
         purpose="fine-tune",
         file_id="file-1",
         file_bytes=FILE_BYTES,
-        sha256="0" * 64,
+        content_hash="0" * 64,
         sent_name=path.rsplit("/", 1)[-1],
         obtained=obtained,
         size_confirmed=size_confirmed,

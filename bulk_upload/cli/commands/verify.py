@@ -56,7 +56,7 @@ _REMEDIES = {
 
 @click.command("verify", cls=ServerCommand)
 @click.argument("ledger", type=LEDGER, shell_complete=file_names)
-@click.option("--content", is_flag=True, help="Also download every file and compare its sha256.")
+@click.option("--content", is_flag=True, help="Also download every file and compare its hash.")
 @click.option(
     "--withdraw",
     is_flag=True,
@@ -251,8 +251,8 @@ def _summary(
         )
         + (f" Downloaded and compared: {verified.content_count:,}." if content else "")
     ]
-    if verified.no_sha256_count:
-        lines.append(f"Not compared, because no sha256 was recorded: {verified.no_sha256_count:,}.")
+    if verified.no_hash_count:
+        lines.append(f"Not compared, because no hash was recorded: {verified.no_hash_count:,}.")
     if verified.refused_count:
         lines.append(
             f"Not compared, because the server does not return their content: {verified.refused_count:,}. The first: "

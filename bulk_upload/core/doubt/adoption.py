@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from bulk_upload.core.content_hash import function_of, functions_of
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 
@@ -104,13 +105,18 @@ class Doubtful(msgspec.Struct, frozen=True):
     by_time: bool = False
 
 
-def sameness_of(back: ReadBack, *, file_bytes: int, sha256: str) -> Sameness:
-    """Return how what came back compares with what was sent; `sha256` is of the same bytes of it."""
+def sameness_of(back: ReadBack, *, file_bytes: int, content_hash: str) -> Sameness:
+    """Return how what came back compares with what was sent; `content_hash` is of the same bytes of it.
+
+    Unknown where what came back was hashed with other functions alone.
+    """
     if back.total_bytes is not None and back.total_bytes != file_bytes:
         return Sameness.OTHER
-    if back.sha256 is None:
+    if not back.hashes:
         return Sameness.UNREADABLE
-    return Sameness.SAME if back.sha256 == sha256 else Sameness.OTHER
+    if content_hash in back.hashes:
+        return Sameness.SAME
+    return Sameness.OTHER if function_of(content_hash) in functions_of(back.hashes) else Sameness.UNKNOWN
 
 
 def made_during(

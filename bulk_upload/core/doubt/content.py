@@ -30,12 +30,12 @@ class ByteRange(msgspec.Struct, frozen=True):
 class ReadBack(msgspec.Struct, frozen=True, kw_only=True):
     """What a server returned of a file's content.
 
-    `sha256` is of the whole content, or of the ranges one after another where `by_ranges` is set. It is None where the
-    server returns no content, `reason` then says how it refuses, or where `total_bytes`, the content's length, shows
-    that it is another. `read_bytes` were read for it.
+    `hashes`, one for each function that was asked for, are of the whole content, or of the ranges one after another where
+    `by_ranges` is set. There are none where the server returns no content, `reason` then says how it refuses, or where
+    `total_bytes`, the content's length, shows that it is another. `read_bytes` were read for it.
     """
 
-    sha256: str | None
+    hashes: tuple[str, ...] = ()
     read_bytes: int
     by_ranges: bool = False
     total_bytes: int | None = None
@@ -47,7 +47,7 @@ TWO_CONTENTS = "the server returned two different contents of it"
 
 def is_same_content(one: ReadBack, other: ReadBack) -> bool:
     """Whether two answers have the same content, as far as they show it."""
-    return (one.sha256, one.by_ranges, one.total_bytes) == (other.sha256, other.by_ranges, other.total_bytes)
+    return (one.hashes, one.by_ranges, one.total_bytes) == (other.hashes, other.by_ranges, other.total_bytes)
 
 
 class ComparedBy(StrEnum):

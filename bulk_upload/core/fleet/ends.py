@@ -31,7 +31,7 @@ def ended(attempt: int, report: UploadReport, *, wire_bytes: int, handed_bytes_t
         outcome=outcome,
         complete=report.sent.complete,
         handed_bytes=report.sent.handed_bytes,
-        sha256=report.sent.sha256,
+        content_hash=report.sent.content_hash,
         fingerprint=report.sent.fingerprint,
         wire_bytes=wire_bytes,
         handed_bytes_total=handed_bytes_total,

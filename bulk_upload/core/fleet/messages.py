@@ -11,13 +11,14 @@ import msgspec
 
 # ruff: noqa: TC001 - messages are made by their annotations.
 from bulk_upload.core.api.connection import Connection
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.model import Fingerprint
 from bulk_upload.core.objects.options import SourceOptions
 from bulk_upload.core.purposes import Purpose
 from bulk_upload.core.validation.rules import RuleChoice
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised with every change of a message. Both ends must have the same number."""
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
@@ -33,7 +34,7 @@ class HeldFile(_Message, frozen=True, kw_only=True):
 
     handle: int
     fingerprint: Fingerprint
-    sha256: str | None = None
+    content_hash: str | None = None
     report: bytes | None = None
 
 
@@ -61,7 +62,7 @@ class Hashed(_Message, frozen=True, kw_only=True):
     """The answer to `Hash`: the hash and the version it is of, or why there is none."""
 
     req: int
-    sha256: str = ""
+    content_hash: str = ""
     fingerprint: Fingerprint | None = None
     fault: FileFault | None = None
 
@@ -78,7 +79,7 @@ class Ended(_Message, frozen=True, kw_only=True):
     outcome: bytes
     complete: bool
     handed_bytes: int
-    sha256: str | None
+    content_hash: str | None
     fingerprint: Fingerprint | None
     wire_bytes: int
     handed_bytes_total: int
@@ -171,6 +172,7 @@ class Hash(_Message, frozen=True, kw_only=True):
 
     req: int
     path: bytes
+    function: HashFunction
     expected: Fingerprint | None
     ranges: tuple[ByteRange, ...]
 
@@ -266,7 +268,7 @@ class AgentJob(_Message, frozen=True, kw_only=True):
     follow_symlinks: bool
     allow_outside: bool
     ignore_ctime: bool
-    hashing: bool
+    hashing: HashFunction | None
     connections_max: int
     checks: bool
     purposes: tuple[Purpose, ...]

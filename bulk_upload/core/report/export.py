@@ -15,7 +15,7 @@ class ExportRow(NamedTuple):
     `dropped` for one whose entry the manifest no longer has. A `withdrawn` row with a `file_id` is of a receipt that
     turned out to be false.
     `path` keeps undecodable bytes as surrogate escapes. Times are UTC text; `attempts` counts requests. `agent` sent the
-    file, None where the process of the run did, or where nothing was sent.
+    file, None where the process of the run did, or where nothing was sent. A row has `sha256` or `blake3`, or neither.
     """
 
     path: str
@@ -31,6 +31,7 @@ class ExportRow(NamedTuple):
     first_seen_utc: str | None = None
     settled_utc: str | None = None
     agent: str | None = None
+    blake3: str | None = None
 
 
 COLUMNS = ExportRow._fields

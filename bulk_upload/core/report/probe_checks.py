@@ -124,10 +124,10 @@ def _listed(probed: Probed) -> Check:
 def _read_back(probed: Probed) -> Check:
     back = probed.read_back
     remedy = "use a profile of your own with can-read-back = false, or with the purposes for which it is true"
-    if back is None or back.sha256 is None:
+    if back is None or not back.hashes:
         words = probed.read_back_error or (back.reason if back else "") or "it has another length"
         return doubtful("probe content", words, remedy)
-    if back.sha256 != probed.sha256:
+    if probed.sha256 not in back.hashes:
         return doubtful("probe content", "it is returned otherwise than it was sent", remedy)
     return fine("probe content", "it is returned as it was sent")
 

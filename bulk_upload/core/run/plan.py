@@ -38,13 +38,13 @@ class KnownEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger knows of an entry.
 
     `fingerprint` is the file's when the ledger last recorded an attempt or a receipt, None where the file could not be
-    read then; `sha256` is the receipt's, where there is one.
+    read then; `content_hash` is the receipt's, where there is one.
     """
 
     entry_id: int
     state: EntryState
     fingerprint: Fingerprint | None = None
-    sha256: str | None = None
+    content_hash: str | None = None
     reason: str | None = None
 
 
@@ -162,16 +162,16 @@ def sent_again_as_missing(fingerprint: Fingerprint | None, decided: PlannedStep)
 NOT_COMPARABLE = "accepted; only its change time is another one, and there is no hash to compare"
 
 
-def same_content(sent_sha256: str | None, sha256: str, *, only_ctime: bool = False) -> PlannedStep:
+def same_content(sent_hash: str | None, content_hash: str, *, only_ctime: bool = False) -> PlannedStep:
     """Return what a `COMPARE` becomes once the file's hash is known, and that of what was sent, if it is known.
 
     `only_ctime` says that nothing but the change time distinguishes the file from what was sent. That alone is no reason
     to send it a second time: a snapshot by hard links changes those of a whole job.
     """
-    if sent_sha256 is None and only_ctime:
+    if sent_hash is None and only_ctime:
         return PlannedStep(step=Step.SETTLED, reason=NOT_COMPARABLE)
-    if sent_sha256 is None:
+    if sent_hash is None:
         return PlannedStep(step=Step.SEND, reason="touched since it was accepted, and no hash to compare")
-    if sha256 == sent_sha256:
+    if content_hash == sent_hash:
         return PlannedStep(step=Step.SETTLED, reason="accepted; touched, same content")
     return PlannedStep(step=Step.SEND, reason="changed since it was accepted")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from bulk_upload.core.content_hash import SHA256_ONLY
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from contextlib import AbstractAsyncContextManager
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.paging import ListedPage, PageRequest
     from bulk_upload.core.api.server_clock import ClockOffset
     from bulk_upload.core.clock import Moment
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.events import BodyNow
     from bulk_upload.core.model import Fingerprint, ListedFile, Outcome
@@ -49,8 +52,13 @@ class Reader(Protocol):
         file that is no longer small has SourceGrew in its place.
         """
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""
@@ -72,17 +80,22 @@ class FilesApi(Protocol):
     async def look_up(self, file_id: str) -> ListedFile | None:
         """Return one file, None where the server does not know it."""
 
-    async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of the content that the server has for a file, None where it returns none."""
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+        """Return the hashes of the content that the server has for a file, none where it returns no content."""
 
 
 class ContentApi(FilesApi, Protocol):
     """A FilesApi that also compares contents in ranges."""
 
     async def read_back(
-        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
-        """Return the hash of a file's content, by ranges where some are given and the server serves them, else of all of
+        """Return the hashes of a file's content, by ranges where some are given and the server serves them, else of all of
         it; of a content that has not `file_bytes` bytes only the length."""
 
 

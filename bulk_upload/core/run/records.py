@@ -33,7 +33,7 @@ NOBODY_YET = ""
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt is about to be made: recorded before its first byte leaves.
 
-    `sha256` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of
+    `content_hash` is of the file's bytes, where they were all read by then: if the process dies, it is the only trace of
     them. `clock_offset_s` is the server's clock minus ours, where that is known by then, `agent` the agent that will make
     the request, None for this process, and NOBODY_YET where it is not known by then which of them.
     """
@@ -43,7 +43,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     sent_name: str
     fingerprint: Fingerprint
     at_utc_s: float
-    sha256: str | None = None
+    content_hash: str | None = None
     clock_offset_s: float | None = None
     agent: str | None = None
 

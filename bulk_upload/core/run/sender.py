@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bulk_upload.core.bundle.answer import BundleAnswer
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import AgentNow, BodyNow
     from bulk_upload.core.model import Fingerprint, Outcome, SentBody
@@ -42,13 +43,13 @@ class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
 class PreparedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that is ready to be sent, and that its sender holds under `number`.
 
-    `sha256` is set where the whole file was read and hashed, `report` where its content was checked. `agent` is the agent
+    `content_hash` is set where the whole file was read and hashed, `report` where its content was checked. `agent` is the agent
     that holds it, None for this process.
     """
 
     number: int
     fingerprint: Fingerprint
-    sha256: str | None = None
+    content_hash: str | None = None
     report: FileReport | None = None
     agent: str | None = None
 
@@ -136,8 +137,13 @@ class Sender(Protocol):
     def cancelled_bundle(self, attempt_id: int) -> BundleReport | None:
         """Return the same for a bundle, by its first attempt."""
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""

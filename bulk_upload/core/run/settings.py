@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 # ruff: noqa: TC001 - `help` and `inspect.signature` evaluate the annotations of a Struct.
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.content import COMPARE_MAX_BYTES
 from bulk_upload.core.limits.caps import Caps
 from bulk_upload.core.limits.timetable import Timetable
@@ -65,7 +66,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         retry_renamed: send accepted entries again that the manifest asks for under another name.
         retry_missing: send accepted entries again whose files `verify` found gone from the server.
         looks_first: look in the server's list, before the first upload, for files that a lost or copied ledger sent.
-        hashing: whether receipts carry the sha256 of what was sent.
+        hashing: what the hashes in receipts are made with, None for no hashes.
         parked_max: how many entries may wait without a slot before no new one starts.
         validate: when files are validated.
         rules: the rules of validation that apply.
@@ -91,7 +92,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_renamed: bool = False
     retry_missing: bool = False
     looks_first: bool = True
-    hashing: bool = True
+    hashing: HashFunction | None = HashFunction.SHA256
     parked_max: int = 1000
     validate: ValidateMode = ValidateMode.AHEAD
     rules: RuleChoice = ALL_RULES

@@ -69,7 +69,7 @@ class LoadedFile(msgspec.Struct, frozen=True, kw_only=True):
     content."""
 
     content: bytes
-    sha256: str | None
+    content_hash: str | None
     fingerprint: Fingerprint
     report: FileReport | None = None
 
@@ -86,7 +86,7 @@ class FileStream(Protocol):
         """The file's fingerprint when it was opened; its size is what will be sent."""
 
     @property
-    def sha256(self) -> str | None:
+    def content_hash(self) -> str | None:
         """The hash of everything read so far, in hex; None where the run hashes nothing."""
 
     async def read(self) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulk_upload.core.api.server_clock import AGREES_S, MEASURED_S_MAX
+from bulk_upload.core.content_hash import named
 from bulk_upload.core.run.reconcile import CLOCK_TOLERANCE_S, LATE_S
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
 from bulk_upload.core.text.wording import quoted
@@ -74,7 +75,7 @@ class HeldReceipt(msgspec.Struct, frozen=True, kw_only=True):
     sent_name: str
     purpose: str
     file_bytes: int
-    sha256: str | None
+    content_hash: str | None
     superseded: bool
     adopted: bool = False
     standing: Standing = Standing.CURRENT
@@ -86,7 +87,7 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     `has_receipt` says whether the attempt's entry has a receipt, which then is for another file. `unanswered` says
     that the attempt's answer was lost and no receipt came of it: only such an attempt can have left a file. Times
     are by our clock as it was then, and `clock_offset_s` is the server's minus it, None where nothing in the ledger shows
-    it; `ended_at_utc_s` is None for an attempt whose end was not recorded. `sha256` is what the attempt, or another of
+    it; `ended_at_utc_s` is None for an attempt whose end was not recorded. `content_hash` is what the attempt, or another of
     the same version of the file, is known to have sent.
     """
 
@@ -99,7 +100,7 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     has_receipt: bool
     sent_at_utc_s: float
     ended_at_utc_s: float | None
-    sha256: str | None
+    content_hash: str | None
     clock_offset_s: float | None = None
 
 
@@ -114,14 +115,14 @@ class AnsweredUpload(msgspec.Struct, frozen=True):
 class SecondCopy(msgspec.Struct, frozen=True, kw_only=True):
     """A file as large as what an entry with a receipt sent, with no receipt of its own.
 
-    `attempt_ids` are the attempts without an answer that can have left it. `sha256` is what was sent.
+    `attempt_ids` are the attempts without an answer that can have left it. `content_hash` is what was sent.
     """
 
     file: ListedFile
     entry_id: int
     path: str
     file_bytes: int
-    sha256: str | None
+    content_hash: str | None
     attempt_ids: frozenset[int]
 
 
@@ -175,11 +176,11 @@ def differences(
 
 def content_difference(receipt: HeldReceipt, back: ReadBack) -> Difference | None:
     """Return the difference between the content sent and the content the server returns, by hash or by length."""
-    if back.sha256 == receipt.sha256:
+    if receipt.content_hash is None or receipt.content_hash in back.hashes:
         return None
-    sent = f"sha256 {receipt.sha256} was sent"
-    if back.sha256 is not None:
-        given = f"the server returned sha256 {back.sha256}"
+    sent = f"{named(receipt.content_hash)} was sent"
+    if back.hashes:
+        given = f"the server returned {' and '.join(map(named, back.hashes))}"
     elif back.total_bytes is not None:
         sent, given = f"{receipt.file_bytes} bytes were sent", f"the server returned {back.total_bytes}"
     else:
@@ -269,7 +270,7 @@ def second_copy(
         entry_id=best[0].entry_id,
         path=best[0].path,
         file_bytes=best[0].file_bytes,
-        sha256=best[0].sha256,
+        content_hash=best[0].content_hash,
         attempt_ids=frozenset(one.attempt_id for one in left_by),
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.content_hash import ContentHasher, HashFunction
 from bulk_upload.core.machine.read_errors import is_transient
 from bulk_upload.core.machine.shortage import shortage_in
 from bulk_upload.core.model import Fingerprint
@@ -36,14 +36,19 @@ class HashedFile(io.FileIO):
     """
 
     def __init__(
-        self, descriptor: int, path: str, *, hashing: bool = True, ignore_ctime: bool = False
+        self,
+        descriptor: int,
+        path: str,
+        *,
+        hashing: HashFunction | None = HashFunction.SHA256,
+        ignore_ctime: bool = False,
     ) -> None:
         super().__init__(descriptor, "rb")
         self._path = path
         self._ignore_ctime = ignore_ctime
         self._opened_as = os.fstat(descriptor)
         self._left_bytes = self._opened_as.st_size
-        self._hash = hashlib.sha256() if hashing else None
+        self._hash = None if hashing is None else ContentHasher(hashing)
         self._in_use = threading.Lock()
         self._abandoned = False
 
@@ -58,9 +63,9 @@ class HashedFile(io.FileIO):
         return self._left_bytes
 
     @property
-    def sha256(self) -> str | None:
-        """The hash of everything read so far, in hex; None where nothing is hashed."""
-        return None if self._hash is None else self._hash.hexdigest()
+    def content_hash(self) -> str | None:
+        """The hash of everything read so far; None where nothing is hashed."""
+        return None if self._hash is None else self._hash.text
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next block; an empty one at the end. Raises SourceError when the file changed."""
@@ -119,7 +124,7 @@ class HashedFile(io.FileIO):
                 "the file's attributes changed while it was sent, and without hashes its content cannot be compared",
                 transient=True,
             )
-        again = hashlib.sha256()
+        again = ContentHasher(self._hash.function)
         at, end = 0, self._opened_as.st_size
         while at < end and not self._abandoned:
             block = os.pread(self.fileno(), min(READ_AGAIN_BYTES, end - at), at)
@@ -127,7 +132,7 @@ class HashedFile(io.FileIO):
                 return False
             again.update(block)
             at += len(block)
-        return again.digest() == self._hash.digest()
+        return again.text == self._hash.text
 
     def _read_exactly(self, wanted: int) -> bytes:
         pieces = []

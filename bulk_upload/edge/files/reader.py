@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.run.source import LoadedFile, SourceError
 from bulk_upload.edge.files.hashed import HashedFile, source_error
 from bulk_upload.edge.files.pool import FileCalls, ReadingPool
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
-    from bulk_upload.core.run.source import ContentCheck, Source
+from bulk_upload.core.run.source import ContentCheck, Source
 
 _Opened = TypeVar("_Opened", bound="LoadedFile | HashedFile")
 
@@ -77,7 +78,7 @@ class FileReader:
         tree: where files are opened, and refused if they lie outside.
         thread_count: how many reads may run at once.
         stuck_s: how long one call to the file system may take before it is abandoned: a dead mount never answers.
-        hashing: whether what is read to be sent is hashed on the way.
+        hashing: what is read to be sent is hashed with on the way, None for no hash.
         ignore_ctime: see `Job.ignore_ctime`.
     """
 
@@ -87,7 +88,7 @@ class FileReader:
         *,
         thread_count: int,
         stuck_s: float = 60.0,
-        hashing: bool = True,
+        hashing: HashFunction | None = HashFunction.SHA256,
         ignore_ctime: bool = False,
     ) -> None:
         self._tree = tree
@@ -101,14 +102,13 @@ class FileReader:
         self._slow_count = 0
         """Batches that were not read at once, since the last one that was."""
 
-    async def open(self, path: str, *, hashing: bool | None = None) -> StreamedFile:
+    async def open(self, path: str, *, function: HashFunction | None = None) -> StreamedFile:
         """Open a file to stream it, whatever its size. Raises SourceError.
 
-        `hashing` is whether it is hashed on the way, None for the reader's default.
+        It is hashed on the way with `function`, None for what the reader hashes with.
         """
         calls = self._calls()
-        wants_hash = self._hashing if hashing is None else hashing
-        file = await _opened(calls, calls.submit(self._open, path, hashing=wants_hash))
+        file = await _opened(calls, calls.submit(self._open, path, hashing=function or self._hashing))
         return StreamedFile(file, calls, self._blocks)
 
     @asynccontextmanager
@@ -187,23 +187,28 @@ class FileReader:
         self._slow_count = 0 if is_read else self._slow_count + 1
         return is_read
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""
         if ranges:
             calls = self._calls()
-            hashing = calls.submit(self._hash_ranges, path, expected, tuple(ranges))
+            hashing = calls.submit(self._hash_ranges, path, function, expected, tuple(ranges))
             return await calls.result_of(asyncio.wrap_future(hashing))
-        async with await self.open(path, hashing=True) as file:
+        async with await self.open(path, function=function) as file:
             if expected is not None and not expected.same_version(file.fingerprint):
                 raise SourceError("the file has changed")
             while await file.read():
                 pass
-            if file.sha256 is None:
+            if file.content_hash is None:
                 raise AssertionError("asked to hash")
-            return file.sha256, file.fingerprint
+            return file.content_hash, file.fingerprint
 
     def close(self) -> None:
         """End the threads once queued calls are done; one that hangs in a read is abandoned."""
@@ -213,7 +218,7 @@ class FileReader:
     def _calls(self) -> FileCalls:
         return FileCalls(self._pool, self._stuck_s)
 
-    def _open(self, path: str, *, hashing: bool) -> HashedFile:
+    def _open(self, path: str, *, hashing: HashFunction | None) -> HashedFile:
         try:
             return HashedFile(
                 self._tree.open_regular(path),
@@ -225,7 +230,7 @@ class FileReader:
             raise source_error(error) from error
 
     def _hash_ranges(
-        self, path: str, expected: Fingerprint | None, ranges: tuple[ByteRange, ...]
+        self, path: str, function: HashFunction, expected: Fingerprint | None, ranges: tuple[ByteRange, ...]
     ) -> tuple[str, Fingerprint]:
         try:
             descriptor = self._tree.open_regular(path)
@@ -235,6 +240,7 @@ class FileReader:
                     self._tree.absolute(path),
                     expected=expected,
                     ranges=ranges,
+                    function=function,
                     ignore_ctime=self._ignore_ctime,
                 )
             finally:

@@ -87,9 +87,9 @@ class StreamedFile:
         return self._raw.fingerprint
 
     @property
-    def sha256(self) -> str | None:
-        """The hash of the file once all of it was read, in hex; None where the reader hashes nothing."""
-        return self._raw.sha256
+    def content_hash(self) -> str | None:
+        """The hash of the file once all of it was read; None where the reader hashes nothing."""
+        return self._raw.content_hash
 
     async def read(self) -> bytes:
         """Return the next block, empty at the end. Raises SourceError."""

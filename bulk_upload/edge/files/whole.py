@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.content_hash import ContentHasher, HashFunction, hash_of
 from bulk_upload.core.run.source import LoadedFile, SourceError, SourceGrew
 from bulk_upload.edge.files.hashed import fingerprint_of, prove_unchanged
 
@@ -24,7 +24,7 @@ def read_whole(
     path: str,
     *,
     bytes_max: int,
-    hashing: bool = True,
+    hashing: HashFunction | None = HashFunction.SHA256,
     ignore_ctime: bool = False,
     content_check: ContentCheck | None = None,
 ) -> LoadedFile | SourceGrew:
@@ -44,7 +44,7 @@ def read_whole(
     )
     return LoadedFile(
         content=content,
-        sha256=hashlib.sha256(content).hexdigest() if hashing else None,
+        content_hash=None if hashing is None else hash_of(content, hashing),
         fingerprint=fingerprint_of(proven, ignore_ctime=ignore_ctime),
         report=None if content_check is None else content_check(content),
     )
@@ -56,6 +56,7 @@ def hash_ranges(
     *,
     expected: Fingerprint | None,
     ranges: Sequence[ByteRange],
+    function: HashFunction,
     ignore_ctime: bool = False,
 ) -> tuple[str, Fingerprint]:
     """Hash some ranges of an open file, one after another.
@@ -67,14 +68,16 @@ def hash_ranges(
         fingerprint_of(opened_as, ignore_ctime=ignore_ctime)
     ):
         raise SourceError("the file has changed")
-    sha256 = _sha256_of(descriptor, ranges)
+    content_hash = _hash_of(descriptor, ranges, function)
     proven = prove_unchanged(
         descriptor,
         path,
         opened_as,
-        has_same_content=None if ignore_ctime else lambda: _sha256_of(descriptor, ranges) == sha256,
+        has_same_content=None
+        if ignore_ctime
+        else lambda: _hash_of(descriptor, ranges, function) == content_hash,
     )
-    return sha256, fingerprint_of(proven, ignore_ctime=ignore_ctime)
+    return content_hash, fingerprint_of(proven, ignore_ctime=ignore_ctime)
 
 
 def read_exactly(descriptor: int, byte_count: int) -> bytes:
@@ -94,13 +97,13 @@ def _has_content(descriptor: int, content: bytes) -> bool:
     return read_exactly(descriptor, len(content)) == content
 
 
-def _sha256_of(descriptor: int, ranges: Sequence[ByteRange]) -> str:
-    digest = hashlib.sha256()
+def _hash_of(descriptor: int, ranges: Sequence[ByteRange], function: HashFunction) -> str:
+    hasher = ContentHasher(function)
     for one in ranges:
         os.lseek(descriptor, one.start, os.SEEK_SET)
         left_bytes = one.length
         while left_bytes:
             piece = read_exactly(descriptor, min(left_bytes, _PIECE_BYTES))
-            digest.update(piece)
+            hasher.update(piece)
             left_bytes -= len(piece)
-    return digest.hexdigest()
+    return hasher.text

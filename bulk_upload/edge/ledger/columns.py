@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.content_hash import BLAKE3_PREFIX, blake3_in, sha256_in
 from bulk_upload.core.model import Fingerprint
 
 if TYPE_CHECKING:
@@ -81,6 +82,22 @@ def to_fingerprint(columns: Sequence[object]) -> Fingerprint | None:
         etag=None if etag is None else str(etag),
         version=None if version is None else str(version),
     )
+
+
+HASHES = ("sha256", "blake3")
+"""The columns of a content's hash, in the order of `from_content_hash`: one of them has it."""
+
+HASHES_SQL = ", ".join(HASHES)
+
+
+def from_content_hash(content_hash: str | None) -> tuple[str | None, str | None]:
+    """Return the columns of `HASHES`, both None where no hash is known."""
+    return sha256_in(content_hash), blake3_in(content_hash)
+
+
+def content_hash_of(table: str) -> str:
+    """Return what has a content's hash as its text in a table, by the name that a statement has for it."""
+    return f"coalesce({table}.sha256, '{BLAKE3_PREFIX}' || {table}.blake3)"
 
 
 def from_path(path: str) -> bytes:

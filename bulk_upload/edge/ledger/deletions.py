@@ -6,6 +6,7 @@ caller's transaction, on the caller's thread.
 
 from __future__ import annotations
 
+import json
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,11 +15,13 @@ import msgspec
 
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import from_text
+from bulk_upload.edge.ledger.columns import content_hash_of, from_text
 from bulk_upload.edge.ledger.owned_ids import LIVE
 from bulk_upload.edge.ledger.reading.receipts import ADOPTED, FILES_RM, HELD, held_receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger.store import LedgerStore
 
@@ -159,13 +162,14 @@ def live_receipts(
     return [held_receipt(row) for row in rows]
 
 
-def receipts_to_rely_on(store: LedgerStore, *, entry_id: int, sha256: str) -> list[HeldReceipt]:
-    """Return an entry's receipts for this content whose files no `undo` has deleted or is deleting, newest first."""
+def receipts_to_rely_on(store: LedgerStore, *, entry_id: int, hashes: Sequence[str]) -> list[HeldReceipt]:
+    """Return an entry's receipts for the content with these hashes whose files no `undo` has deleted or is deleting, newest first."""
     rows = store.connection.execute(
-        f"{HELD.format(ledger='main')} WHERE r.entry_id = ? AND r.sha256 = ? AND {LIVE.format(ledger='main')}"
+        f"{HELD.format(ledger='main')} WHERE r.entry_id = ? AND {content_hash_of('r')} IN (SELECT value FROM json_each(?))"
+        f" AND {LIVE.format(ledger='main')}"
         " AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.receipt_id = r.receipt_id AND d.outcome IS NULL)"
         " ORDER BY r.receipt_id DESC",
-        (entry_id, sha256),
+        (entry_id, json.dumps(hashes)),
     )
     return [held_receipt(row) for row in rows]
 

@@ -17,8 +17,11 @@ from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import (
     FINGERPRINT,
     FINGERPRINT_SQL,
+    HASHES,
+    HASHES_SQL,
     fingerprint_of,
     from_change_time,
+    from_content_hash,
     from_fingerprint,
     from_version,
     optional_text,
@@ -35,8 +38,8 @@ T = TypeVar("T")
 CAN_CONCLUDE = sqlite3.sqlite_version_info >= (3, 33)
 """Whether SQLite supports `UPDATE … FROM` (https://sqlite.org/lang_update.html#upfrom)."""
 
-_MANY = 64 if sqlite3.sqlite_version_info >= (3, 32) else 62
-"""As many as a bundle has at most. 62 rows of the widest have 992 parameters: older versions of SQLite take 999
+_MANY = 64 if sqlite3.sqlite_version_info >= (3, 32) else 58
+"""As many as a bundle has at most. 58 rows of the widest have 986 parameters: older versions of SQLite take 999
 (https://sqlite.org/limits.html)."""
 
 _SIZES = (1, 2, 4, 8, 16, 32, _MANY)
@@ -62,14 +65,14 @@ _INTEND = _Grouped(
         "sent_name",
         *FINGERPRINT,
         "intent_utc",
-        "sha256",
+        *HASHES,
         "clock_offset_s",
         "bundle_id",
         "agent",
     ),
     f"INSERT INTO attempts (attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc,"
-    " sha256, clock_offset_s, bundle_id, agent)"
-    f" SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc, sha256,"
+    f" {HASHES_SQL}, clock_offset_s, bundle_id, agent)"
+    f" SELECT attempt_id, entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc, {HASHES_SQL},"
     " clock_offset_s, bundle_id, agent"
     " FROM given WHERE attempt_id IS NOT NULL",
 )
@@ -87,7 +90,7 @@ _CLOSE = _Grouped(
         "http_status",
         "reason",
         "request_id",
-        "sha256",
+        *HASHES,
         "ctime_ns",
         "version",
         "began_utc",
@@ -96,6 +99,7 @@ _CLOSE = _Grouped(
     ),
     "UPDATE attempts SET outcome = 'accepted', ended_utc = given.ended_utc, http_status = given.http_status,"
     " reason = given.reason, request_id = given.request_id, sha256 = coalesce(given.sha256, attempts.sha256),"
+    " blake3 = coalesce(given.blake3, attempts.blake3),"
     " ctime_ns = coalesce(given.ctime_ns, attempts.ctime_ns), version = coalesce(given.version, attempts.version),"
     " began_utc = given.began_utc,"
     " clock_offset_s = given.clock_offset_s, agent = given.agent FROM given"
@@ -108,9 +112,9 @@ _SUPERSEDE = _Grouped(
 )
 _FILE = _Grouped(
     ("receipt_id", "attempt_id", "file_id", "size_confirmed", "server_created_at", "settled_utc"),
-    "INSERT INTO receipts (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
+    "INSERT INTO receipts (receipt_id, entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, blake3, mtime_ns, inode,"
     " ctime_ns, etag, version, obtained, size_confirmed, server_created_at, settled_utc)"
-    " SELECT given.receipt_id, a.entry_id, a.attempt_id, given.file_id, a.sent_name, e.purpose, a.size, a.sha256,"
+    " SELECT given.receipt_id, a.entry_id, a.attempt_id, given.file_id, a.sent_name, e.purpose, a.size, a.sha256, a.blake3,"
     f" a.mtime_ns, a.inode, a.ctime_ns, a.etag, a.version, '{ReceiptOrigin.ANSWERED.value}', given.size_confirmed, given.server_created_at,"
     " given.settled_utc"
     " FROM given JOIN attempts a ON a.attempt_id = given.attempt_id JOIN entries e ON e.entry_id = a.entry_id",
@@ -150,7 +154,7 @@ def intend(
                 one.sent_name,
                 *from_fingerprint(one.fingerprint),
                 utc_text(one.at_utc_s),
-                one.sha256,
+                *from_content_hash(one.content_hash),
                 one.clock_offset_s,
                 bundle_id,
                 one.agent,
@@ -195,7 +199,7 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
                 outcome.http_status,
                 reason,
                 optional_text(outcome.request_id),
-                over.sent.sha256,
+                *from_content_hash(over.sent.content_hash),
                 from_change_time(over.sent.fingerprint),
                 from_version(over.sent.fingerprint),
                 began,

@@ -11,10 +11,12 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.verify import AnsweredUpload, LookAlike, offset_by_uploads
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.timestamps import has_zone, utc_seconds
+from bulk_upload.edge.ledger.columns import content_hash_of
 from bulk_upload.edge.ledger.file.opening import open_for_reading, reading_uri
 from bulk_upload.edge.ledger.file.unusable import shortage_behind
 from bulk_upload.edge.ledger.owned_ids import LIVE
@@ -44,7 +46,7 @@ ORDER BY r.receipt_id LIMIT {PAGE_RECEIPTS}
 """
 _LOOK_ALIKES = f"""
 SELECT {_LISTED}, e.entry_id, e.path, a.size, e.receipt_id IS NOT NULL, coalesce(a.began_utc, a.intent_utc), a.ended_utc,
-       coalesce(a.sha256, (SELECT max(b.sha256) FROM ledger.attempts b WHERE b.entry_id = a.entry_id
+       coalesce({content_hash_of("a")}, (SELECT max({content_hash_of("b")}) FROM ledger.attempts b WHERE b.entry_id = a.entry_id
            AND b.size = a.size AND b.mtime_ns = a.mtime_ns AND b.inode = a.inode
            AND coalesce(b.ctime_ns = a.ctime_ns, 1) AND b.etag IS a.etag AND b.version IS a.version)),
        a.attempt_id, (a.outcome IS NULL OR a.outcome = 'in_doubt')
@@ -110,6 +112,15 @@ class Inventory:
             yield page
             after_id = page[-1].receipt_id
 
+    def hash_functions(self) -> tuple[HashFunction, ...]:
+        """Return the functions that made the hashes in these receipts."""
+        live, found = LIVE.format(ledger="ledger"), []
+        for function in HashFunction:
+            query = f"SELECT 1 FROM ledger.receipts r WHERE r.{function} IS NOT NULL AND {live} LIMIT 1"
+            if self._rows(query):
+                found.append(function)
+        return tuple(found)
+
     def look_alikes(self) -> Iterator[LookAlike]:
         """Yield, for each listed file without a receipt, the attempts that sent its name and purpose.
 
@@ -127,7 +138,7 @@ class Inventory:
                     has_receipt=bool(row[8]),
                     sent_at_utc_s=utc_seconds(row[9]) or 0.0,
                     ended_at_utc_s=utc_seconds(row[10]),
-                    sha256=row[11],
+                    content_hash=row[11],
                     attempt_id=row[12],
                     unanswered=bool(row[13]),
                     clock_offset_s=self._offset_of_run(run_id) if offset_s is None else offset_s,

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.text.timestamps import utc_text
-from bulk_upload.edge.ledger.columns import SET_FINGERPRINT, from_fingerprint, from_path, to_path
+from bulk_upload.edge.ledger.columns import (
+    SET_FINGERPRINT,
+    from_content_hash,
+    from_fingerprint,
+    from_path,
+    to_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,7 +119,7 @@ def note_manifest(store: LedgerStore, manifest: str) -> int:
     return int(count)
 
 
-def refresh(store: LedgerStore, entry_id: int, fingerprint: Fingerprint, *, sha256: str | None) -> None:
+def refresh(store: LedgerStore, entry_id: int, fingerprint: Fingerprint, *, content_hash: str | None) -> None:
     """Record that a touched file still counts as what its receipt is for, and the hash of that if it was compared."""
     cursor = store.connection.execute(
         f"UPDATE entries SET {SET_FINGERPRINT} WHERE entry_id = ?",
@@ -122,9 +128,9 @@ def refresh(store: LedgerStore, entry_id: int, fingerprint: Fingerprint, *, sha2
     if cursor.rowcount != 1:
         raise LookupError(f"no entry {entry_id}")
     store.connection.execute(
-        "UPDATE receipts SET sha256 = ? WHERE sha256 IS NULL"
+        "UPDATE receipts SET sha256 = ?, blake3 = ? WHERE sha256 IS NULL AND blake3 IS NULL"
         " AND receipt_id = (SELECT receipt_id FROM entries WHERE entry_id = ?)",
-        (sha256, entry_id),
+        (*from_content_hash(content_hash), entry_id),
     )
 
 

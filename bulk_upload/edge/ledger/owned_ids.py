@@ -236,9 +236,9 @@ def mark_false(
 
 
 def have_other_contents(connection: sqlite3.Connection, attempt_ids: Collection[int]) -> bool:
-    """Whether the hashes of some attempts are all known, and no two are equal."""
+    """Whether the hashes of some attempts are all known, of one function, and no two are equal."""
     row = connection.execute(
-        "SELECT count(DISTINCT sha256) FROM attempts WHERE attempt_id IN (SELECT value FROM json_each(?))",
+        "SELECT max(count(DISTINCT sha256), count(DISTINCT blake3)) FROM attempts WHERE attempt_id IN (SELECT value FROM json_each(?))",
         (json.dumps(list(attempt_ids)),),
     ).fetchone()
     return int(row[0]) == len(attempt_ids)

@@ -19,6 +19,7 @@ from bulk_upload.core.text.printable import printable
 from bulk_upload.edge.ledger.columns import (
     FINGERPRINT,
     FINGERPRINT_SQL,
+    content_hash_of,
     fingerprint_of,
     from_exact_text,
     from_fingerprint,
@@ -89,7 +90,7 @@ LEFT JOIN ledger.entries e
 ON e.entry_id = coalesce(s.entry_id, (SELECT k.entry_id FROM ledger.entries k WHERE k.key = s.key))
 """
 _KNOWN_COLUMNS = f"""
-e.entry_id, {orphans.STATE}, {orphans.FINGERPRINT_SQL}, {orphans.REASON_TEXT}, r.sha256
+e.entry_id, {orphans.STATE}, {orphans.FINGERPRINT_SQL}, {orphans.REASON_TEXT}, {content_hash_of("r")}
 """
 _SELECT = f"""
 SELECT s.seq, s.line_no, s.path, s.purpose, s.rest, {fingerprint_of("s")}, s.step, s.note,
@@ -372,14 +373,14 @@ def _entry(row: tuple[object, ...], line_no: int) -> Entry:
 
 def _known_entry(row: tuple[object, ...]) -> KnownEntry | None:
     entry_id, state = row[:2]
-    reason, sha256 = row[8:]
+    reason, content_hash = row[8:]
     if entry_id is None:
         return None
     return KnownEntry(
         entry_id=to_integer(entry_id),
         state=_STATES[state],
         fingerprint=to_fingerprint(row[2:8]),
-        sha256=None if sha256 is None else str(sha256),
+        content_hash=None if content_hash is None else str(content_hash),
         reason=None if reason is None else str(reason),
     )
 

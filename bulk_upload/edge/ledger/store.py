@@ -13,6 +13,7 @@ from bulk_upload.edge.ledger.columns import (
     FINGERPRINT_SQL,
     fingerprint_of,
     from_change_time,
+    from_content_hash,
     from_version,
     optional_text,
     to_fingerprint,
@@ -218,7 +219,7 @@ class LedgerStore:
         doubt: Doubt,
         file: ListedFile,
         *,
-        sha256: str | None,
+        content_hash: str | None,
         utc_s: float,
         obtained: ReceiptOrigin = ReceiptOrigin.RECONCILED,
         decided_by: str = BY_RECONCILIATION,
@@ -227,10 +228,10 @@ class LedgerStore:
         """Make a file, compared as `detail` says, the doubtful attempt's; False when another entry owns it by now."""
         if owned_ids.is_taken(self.connection, doubt, file_id=file.file_id):
             return False
-        if sha256 is not None:
+        if content_hash is not None:
             self.connection.execute(
-                "UPDATE attempts SET sha256 = coalesce(sha256, ?) WHERE attempt_id = ?",
-                (sha256, doubt.attempt_id),
+                "UPDATE attempts SET sha256 = ?, blake3 = ? WHERE attempt_id = ? AND sha256 IS NULL AND blake3 IS NULL",
+                (*from_content_hash(content_hash), doubt.attempt_id),
             )
         owned_ids.retire_deleted(self.connection, file_id=file.file_id, utc_s=utc_s)
         owned_ids.take_back(self.connection, doubt, file_id=file.file_id, utc_s=utc_s)
@@ -312,7 +313,7 @@ class LedgerStore:
     def _close_attempt(self, over: AttemptEnd, outcome: Outcome) -> None:
         cursor = self.connection.execute(
             "UPDATE attempts SET outcome = ?, ended_utc = ?, http_status = ?, answered = ?, reason = ?, request_id = ?,"
-            " candidate_id = ?, sha256 = coalesce(?, sha256), ctime_ns = coalesce(?, ctime_ns),"
+            " candidate_id = ?, sha256 = coalesce(?, sha256), blake3 = coalesce(?, blake3), ctime_ns = coalesce(?, ctime_ns),"
             " version = coalesce(?, version), began_utc = ?, clock_offset_s = ?, agent = ?"
             " WHERE attempt_id = ? AND entry_id = ? AND outcome IS NULL",
             (
@@ -323,7 +324,7 @@ class LedgerStore:
                 optional_text(reason_in(outcome)),
                 optional_text(getattr(outcome, "request_id", None)),
                 optional_text(outcome.candidate_id) if isinstance(outcome, InDoubt) else None,
-                over.sent.sha256,
+                *from_content_hash(over.sent.content_hash),
                 from_change_time(over.sent.fingerprint),
                 from_version(over.sent.fingerprint),
                 None if over.began_utc_s is None else utc_text(over.began_utc_s),
@@ -352,9 +353,9 @@ class LedgerStore:
             (now, entry_id),
         )
         cursor = self.connection.execute(
-            "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode,"
+            "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, blake3, mtime_ns, inode,"
             " ctime_ns, etag, version, obtained, size_confirmed, server_created_at, settled_utc)"
-            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, a.mtime_ns, a.inode, a.ctime_ns, a.etag,"
+            " SELECT entry_id, attempt_id, ?, sent_name, purpose, a.size, sha256, blake3, a.mtime_ns, a.inode, a.ctime_ns, a.etag,"
             " a.version, ?, ?, ?, ?"
             " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
             (file.file_id, obtained.value, size_confirmed, optional_text(file.created_at), now, attempt_id),

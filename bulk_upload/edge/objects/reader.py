@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from bulk_upload.core.content_hash import ContentHasher, HashFunction, hash_of
 from bulk_upload.core.objects.address import read_address
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError, SourceGrew
 from bulk_upload.edge.objects.failures import REPLACED
@@ -48,10 +48,10 @@ class ObjectReader:
 
     Args:
         stores: where the objects are.
-        hashing: whether what is read to be sent is hashed on the way.
+        hashing: what is read to be sent is hashed with on the way, None for no hash.
     """
 
-    def __init__(self, stores: Stores, *, hashing: bool = True) -> None:
+    def __init__(self, stores: Stores, *, hashing: HashFunction | None = HashFunction.SHA256) -> None:
         self._stores = stores
         self._places = Places(stores)
         self._hashing = hashing
@@ -93,26 +93,33 @@ class ObjectReader:
                 tasks.start_soon(load, place)
         return loaded
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash an object as it is now, only some `ranges` of it where any are given. Raises SourceError, also for one
         that is not the `expected` version."""
         if ranges:
-            return await self._hash_ranges(path, expected, ranges)
-        async with await self._stream(path, expected, hashing=True) as stream:
+            return await self._hash_ranges(path, function, expected, ranges)
+        async with await self._stream(path, expected, hashing=function) as stream:
             while await stream.read():
                 pass
-            if stream.sha256 is None:
+            if stream.content_hash is None:
                 raise AssertionError("asked to hash")
-            return stream.sha256, stream.fingerprint
+            return stream.content_hash, stream.fingerprint
 
     async def version(self, path: str) -> Fingerprint:
         """Return the version of an object that its store has now. Raises SourceError, UsageError."""
         address = read_address(path)
         return await self._places.of(address).look(address)
 
-    async def _stream(self, path: str, expected: Fingerprint | None, *, hashing: bool) -> ObjectStream:
+    async def _stream(
+        self, path: str, expected: Fingerprint | None, *, hashing: HashFunction | None
+    ) -> ObjectStream:
         address = read_address(path)
         place = self._places.of(address)
         answer = await place.open(address, expected or await place.look(address))
@@ -159,12 +166,12 @@ class ObjectReader:
         self._places.close()
 
     async def _hash_ranges(
-        self, path: str, expected: Fingerprint | None, ranges: Sequence[ByteRange]
+        self, path: str, function: HashFunction, expected: Fingerprint | None, ranges: Sequence[ByteRange]
     ) -> tuple[str, Fingerprint]:
         address = read_address(path)
         place = self._places.of(address)
         expected = expected or await place.look(address)
-        digest = hashlib.sha256()
+        hasher = ContentHasher(function)
         for one in ranges:
             answer = await place.open(address, expected, part=one)
             try:
@@ -175,16 +182,16 @@ class ObjectReader:
                 answer.close()
             if len(content) != one.length:
                 raise SourceError("the store does not serve parts of the object")
-            digest.update(content)
-        return digest.hexdigest(), expected
+            hasher.update(content)
+        return hasher.text, expected
 
 
 def _loaded(
-    content: bytes, found: Fingerprint, content_check: ContentCheck | None, *, hashing: bool
+    content: bytes, found: Fingerprint, content_check: ContentCheck | None, *, hashing: HashFunction | None
 ) -> LoadedFile:
     return LoadedFile(
         content=content,
-        sha256=hashlib.sha256(content).hexdigest() if hashing else None,
+        content_hash=None if hashing is None else hash_of(content, hashing),
         fingerprint=found,
         report=None if content_check is None else content_check(content),
     )

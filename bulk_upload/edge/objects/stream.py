@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import TYPE_CHECKING, Self
 
+from bulk_upload.core.content_hash import ContentHasher
 from bulk_upload.core.run.source import SourceError
 from bulk_upload.edge.objects.waiting import answered
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
 
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.model import Fingerprint
 
 BLOCK_BYTES = 1024 * 1024
@@ -30,7 +31,7 @@ class ObjectStream:
         blocks: the answer of the store.
         fingerprint: of the version that it began with.
         stall_s: how long the store may stand still.
-        hashing: whether what is read is hashed.
+        hashing: what is read is hashed with, None for no hash.
         confirm: raises SourceError where the object is no longer this version.
         release: called at the end, wherever that is.
     """
@@ -41,14 +42,14 @@ class ObjectStream:
         fingerprint: Fingerprint,
         *,
         stall_s: float,
-        hashing: bool,
+        hashing: HashFunction | None,
         confirm: Callable[[], Awaitable[None]],
         release: Callable[[], None],
     ) -> None:
         self._blocks = blocks
         self._fingerprint = fingerprint
         self._stall_s = stall_s
-        self._hash = hashlib.sha256() if hashing else None
+        self._hash = None if hashing is None else ContentHasher(hashing)
         self._confirm = confirm
         self._release = release
         self._left_bytes = fingerprint.size
@@ -61,9 +62,9 @@ class ObjectStream:
         return self._fingerprint
 
     @property
-    def sha256(self) -> str | None:
-        """The hash of everything read so far, in hex; None where nothing is hashed."""
-        return None if self._hash is None else self._hash.hexdigest()
+    def content_hash(self) -> str | None:
+        """The hash of everything read so far; None where nothing is hashed."""
+        return None if self._hash is None else self._hash.text
 
     async def read(self) -> bytes:
         """Return the next block, empty at the end. Raises SourceError."""

@@ -271,9 +271,9 @@ class UploadBody(FormBody):
         return self._source.fingerprint
 
     @property
-    def sha256(self) -> str | None:
+    def content_hash(self) -> str | None:
         """The hash of the file, once all of it was read."""
-        return self._source.sha256 if self.complete else None
+        return self._source.content_hash if self.complete else None
 
     async def _write_form(self, writer: AbstractStreamWriter) -> None:
         if not isinstance(self._source, LoadedFile):

@@ -15,6 +15,7 @@ from bulk_upload.core.api.retry_after import http_date_s
 from bulk_upload.core.api.server_clock import ServerClock
 from bulk_upload.core.bundle.answer import answer_bytes_max, decipher_bundle, of_all
 from bulk_upload.core.clock import moment
+from bulk_upload.core.content_hash import SHA256_ONLY
 from bulk_upload.core.events import BodyNow
 from bulk_upload.core.model import Accepted, Refused, Rejected, SentBody, Unavailable
 from bulk_upload.core.run.records import bundle_without_secret, without_secret
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.paging import ListedPage, PageRequest
     from bulk_upload.core.api.server_clock import ClockOffset
     from bulk_upload.core.clock import Clock, Moment
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile, Outcome
     from bulk_upload.core.run.sender import BundleRequest, UploadRequest
@@ -222,23 +224,37 @@ class Transport:
         """Delete a file; return False where the server does not know it. Raises NoAnswer."""
         return await self._open_questions().delete(file_id)
 
-    async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of the content that the server returns for a file, None where it returns none. Raises
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+        """Return the hashes of the content that the server returns for a file, none where it returns no content. Raises
         NoAnswer."""
-        return await self._open_questions().sha256_of(file_id)
+        return await self._open_questions().hashes_of(file_id, functions)
 
     async def read_back(
-        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
-        """Return the hash of a file's content, by ranges where some are given and the server serves them, else of all of
+        """Return the hashes of a file's content, by ranges where some are given and the server serves them, else of all of
         it; of a content that has not `file_bytes` bytes only the length. Raises NoAnswer."""
-        return await self._open_questions().read_back(file_id, file_bytes=file_bytes, ranges=ranges)
+        return await self._open_questions().read_back(
+            file_id, file_bytes=file_bytes, ranges=ranges, functions=functions
+        )
 
     async def download(
-        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+        self,
+        file_id: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
-        """Write a file's content, piece by piece, and return its hash and length. Raises NoAnswer."""
-        return await self._open_questions().download(file_id, write, file_bytes=file_bytes)
+        """Write a file's content, piece by piece, and return its hashes and length. Raises NoAnswer."""
+        return await self._open_questions().download(
+            file_id, write, file_bytes=file_bytes, functions=functions
+        )
 
     async def _upload(self, request: UploadRequest, body: UploadBody, sending: InFlight) -> UploadReport:
         answer = await self._exchanges.request(
@@ -330,7 +346,7 @@ def sent_body(request: UploadRequest, body: UploadBody) -> SentBody:
         file_bytes=body.fingerprint.size,
         complete=body.complete,
         handed_bytes=body.handed_bytes,
-        sha256=body.sha256,
+        content_hash=body.content_hash,
         fingerprint=body.fingerprint,
     )
 
@@ -346,7 +362,7 @@ def sent_bodies(
             file_bytes=file.fingerprint.size,
             complete=body.complete,
             handed_bytes=body.handed_bytes,
-            sha256=file.sha256 if body.complete else None,
+            content_hash=file.content_hash if body.complete else None,
             fingerprint=file.fingerprint,
         )
         for member, file in zip(request.members, files, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import zlib
 from contextlib import asynccontextmanager
@@ -13,15 +12,17 @@ from typing import TYPE_CHECKING
 import anyio
 from yarl import URL
 
+from bulk_upload.core.content_hash import ContentHasher
 from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.edge.transport.no_answer import NoAnswer, naming
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     import aiohttp
 
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
 
 READ_AT_ONCE_MAX = 4
@@ -70,67 +71,86 @@ class ContentReader:
         self._turns = asyncio.Semaphore(READ_AT_ONCE_MAX)
 
     async def read_back(
-        self, url: URL, what: str, *, file_bytes: int | None, ranges: tuple[ByteRange, ...]
+        self,
+        url: URL,
+        what: str,
+        *,
+        file_bytes: int | None,
+        ranges: tuple[ByteRange, ...],
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
-        """Return the hash of a content, by ranges where any are given and the server serves them, else of all of it.
+        """Return the hashes of a content, by ranges where any are given and the server serves them, else of all of it.
 
         Where `file_bytes` is given, a content of another length is not read to its end.
         """
         async with self._turns:
-            digest, read_bytes = hashlib.sha256(), 0
+            hashers, read_bytes = tuple(map(ContentHasher, functions)), 0
             for one in ranges:
                 headers = {"Range": f"bytes={one.start}-{one.last}"}
                 async with self._content(url, what, headers) as response:
                     if response.status == HTTPStatus.OK or response.status in _NOT_RETURNED:
-                        return await self._whole(response, what, file_bytes, read_bytes)
+                        return await self._whole(response, what, file_bytes, read_bytes, functions)
                     if not _is_range(response, one, file_bytes):
                         break
-                    part = _Hashed(one.length, digest)
+                    part = _Hashed(one.length, hashers)
                     read_bytes += await self._pour(response, what, part)
                     if part.count != one.length:
                         break
             else:
                 if ranges:
-                    return ReadBack(sha256=digest.hexdigest(), read_bytes=read_bytes, by_ranges=True)
+                    return ReadBack(hashes=_texts(hashers), read_bytes=read_bytes, by_ranges=True)
             async with self._content(url, what, {}) as response:
-                return await self._whole(response, what, file_bytes, read_bytes)
+                return await self._whole(response, what, file_bytes, read_bytes, functions)
 
     async def copy(
-        self, url: URL, what: str, write: Callable[[bytes], object], *, file_bytes: int | None
+        self,
+        url: URL,
+        what: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
-        """Write a whole content, piece by piece, and return its hash and length.
+        """Write a whole content, piece by piece, and return its hashes and length.
 
         Where `file_bytes` is given, reading stops with the piece that goes beyond it.
         """
         async with self._turns, self._content(url, what, {}) as response:
             if response.status in _NOT_RETURNED:
                 reason = f"the server returns no content, HTTP {response.status}"
-                return ReadBack(sha256=None, read_bytes=0, reason=reason)
+                return ReadBack(read_bytes=0, reason=reason)
             if response.status != HTTPStatus.OK:
                 raise await self._no_content(response, what)
             encoding = _encoding_of(response)
             # See `_whole`: of a length like the file's it is the file itself that is compressed.
             inflates = encoding in _INFLATED and (file_bytes is None or response.content_length != file_bytes)
-            content = _Inflated(file_bytes, write) if inflates else _Hashed(file_bytes, write=write)
+            hashers = tuple(map(ContentHasher, functions))
+            content = (_Inflated if inflates else _Hashed)(file_bytes, hashers, write=write)
             read_bytes = await self._pour(response, what, content)
             if content.damaged or (encoding not in _INFLATED | {"identity"} and content.count != file_bytes):
                 reason = "its content comes in an encoding that cannot be read"
-                return ReadBack(sha256=None, read_bytes=read_bytes, reason=reason)
-            return ReadBack(sha256=content.sha256, read_bytes=read_bytes, total_bytes=content.count)
+                return ReadBack(read_bytes=read_bytes, reason=reason)
+            return ReadBack(hashes=content.hashes, read_bytes=read_bytes, total_bytes=content.count)
 
     async def _whole(
-        self, response: aiohttp.ClientResponse, what: str, file_bytes: int | None, before_bytes: int
+        self,
+        response: aiohttp.ClientResponse,
+        what: str,
+        file_bytes: int | None,
+        before_bytes: int,
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
         if response.status in _NOT_RETURNED:
             reason = f"the server returns no content, HTTP {response.status}"
-            return ReadBack(sha256=None, read_bytes=before_bytes, reason=reason)
+            return ReadBack(read_bytes=before_bytes, reason=reason)
         if response.status != HTTPStatus.OK:
             raise await self._no_content(response, what)
         encoding = _encoding_of(response)
         length = response.content_length if encoding == "identity" else None
         if None not in (length, file_bytes) and length != file_bytes:
-            return ReadBack(sha256=None, read_bytes=before_bytes, total_bytes=length)
-        raw, inflated = _Hashed(file_bytes), _Inflated(file_bytes)
+            return ReadBack(read_bytes=before_bytes, total_bytes=length)
+        raw = _Hashed(file_bytes, tuple(map(ContentHasher, functions)))
+        inflated = _Inflated(file_bytes, tuple(map(ContentHasher, functions)))
         into = (raw, inflated) if encoding in _INFLATED else (raw,)
         read_bytes = before_bytes + await self._pour(response, what, *into)
         # Servers also name an encoding where the file itself is compressed, and was stored and returned as it is.
@@ -138,10 +158,10 @@ class ContentReader:
         unknown = encoding not in _INFLATED | {"identity"} and raw.count != file_bytes
         if unknown or (content is inflated and inflated.damaged):
             reason = "its content comes in an encoding that cannot be read"
-            return ReadBack(sha256=None, read_bytes=read_bytes, reason=reason)
+            return ReadBack(read_bytes=read_bytes, reason=reason)
         if content.is_over or (file_bytes is not None and content.count != file_bytes):
-            return ReadBack(sha256=None, read_bytes=read_bytes, total_bytes=content.count)
-        return ReadBack(sha256=content.sha256, read_bytes=read_bytes, total_bytes=content.count)
+            return ReadBack(read_bytes=read_bytes, total_bytes=content.count)
+        return ReadBack(hashes=content.hashes, read_bytes=read_bytes, total_bytes=content.count)
 
     async def _pour(self, response: aiohttp.ClientResponse, what: str, *into: _Hashed) -> int:
         """Hash what comes until it ends, or is too much for all of them; return how many bytes came."""
@@ -218,18 +238,18 @@ class _Hashed:
     def __init__(
         self,
         most: int | None,
-        digest: hashlib._Hash | None = None,
+        hashers: tuple[ContentHasher, ...],
         *,
         write: Callable[[bytes], object] | None = None,
     ) -> None:
         self._write = write
-        self._digest = hashlib.sha256() if digest is None else digest
+        self._hashers = hashers
         self._most = most
         self.count = 0
 
     @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
+    def hashes(self) -> tuple[str, ...]:
+        return _texts(self._hashers)
 
     @property
     def is_over(self) -> bool:
@@ -237,7 +257,8 @@ class _Hashed:
 
     def update(self, piece: bytes) -> None:
         if not self.is_over:
-            self._digest.update(piece)
+            for hasher in self._hashers:
+                hasher.update(piece)
             self.count += len(piece)
             if self._write is not None:
                 self._write(piece)
@@ -246,8 +267,14 @@ class _Hashed:
 class _Inflated(_Hashed):
     """The same of what a compressed body holds, as far as it is not `damaged`."""
 
-    def __init__(self, most: int | None, write: Callable[[bytes], object] | None = None) -> None:
-        super().__init__(most, write=write)
+    def __init__(
+        self,
+        most: int | None,
+        hashers: tuple[ContentHasher, ...],
+        *,
+        write: Callable[[bytes], object] | None = None,
+    ) -> None:
+        super().__init__(most, hashers, write=write)
         # 32: with the header of gzip or of zlib.
         self._inflate = zlib.decompressobj(32 + zlib.MAX_WBITS)
         self.damaged = False
@@ -259,6 +286,10 @@ class _Inflated(_Hashed):
                 piece = self._inflate.unconsumed_tail
         except zlib.error:
             self.damaged = True
+
+
+def _texts(hashers: Iterable[ContentHasher]) -> tuple[str, ...]:
+    return tuple(one.text for one in hashers)
 
 
 def _encoding_of(response: aiohttp.ClientResponse) -> str:

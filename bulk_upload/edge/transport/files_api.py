@@ -21,6 +21,7 @@ from bulk_upload.core.api.responses import (
 )
 from bulk_upload.core.api.retry_after import retry_after_s
 from bulk_upload.core.api.tls_trouble import USE_HTTPS, answers_in_tls
+from bulk_upload.core.content_hash import SHA256_ONLY
 from bulk_upload.core.doubt.content import ReadBack
 from bulk_upload.core.run.records import listed_without_secret
 from bulk_upload.edge.transport.addresses import file_url, list_url
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from bulk_upload.core.api.profile import Profile
     from bulk_upload.core.api.secret import Secret
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import ListedFile
     from bulk_upload.edge.transport.credentials import Credentials
@@ -136,34 +138,45 @@ class FilesApi:
             raise self._unusable(response, body, what)
         return True
 
-    async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of the content that the server returns for a file, None where it returns none. Raises
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+        """Return the hashes of the content that the server returns for a file, none where it returns no content. Raises
         NoAnswer."""
-        return (await self.read_back(file_id)).sha256
+        return (await self.read_back(file_id, functions=functions)).hashes
 
     async def read_back(
-        self, file_id: str, *, file_bytes: int | None = None, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int | None = None,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
-        """Return the hash of a file's content, by ranges where some are given and the server serves them, else of all of
+        """Return the hashes of a file's content, by ranges where some are given and the server serves them, else of all of
         it; of a content that has not `file_bytes` bytes only the length. Raises NoAnswer."""
         if not self._profile.can_read_back:
-            return ReadBack(
-                sha256=None, read_bytes=0, reason="its profile says that the server returns no content"
-            )
+            return ReadBack(read_bytes=0, reason="its profile says that the server returns no content")
         return await self._contents.read_back(
             self._url_of(file_id, self._profile.content_path),
             f"reading {file_id} back",
             file_bytes=file_bytes,
             ranges=ranges,
+            functions=functions,
         )
 
     async def download(
-        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+        self,
+        file_id: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
-        """Write a file's content, piece by piece, and return its hash and length; without either and with the reason
+        """Write a file's content, piece by piece, and return its hashes and length; without either and with the reason
         where the server returns none. Raises NoAnswer."""
         url = self._url_of(file_id, self._profile.content_path)
-        return await self._contents.copy(url, f"reading {file_id}", write, file_bytes=file_bytes)
+        return await self._contents.copy(
+            url, f"reading {file_id}", write, file_bytes=file_bytes, functions=functions
+        )
 
     def _url_of(self, file_id: str, beneath: str = "") -> URL:
         return file_url(self._endpoint, self._profile, file_id, beneath)

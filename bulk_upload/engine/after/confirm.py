@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.content_hash import installed
 from bulk_upload.core.events import Noticed, ReceiptsChecked
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.after.confirm import (
@@ -349,6 +350,12 @@ class _Check:
 
     async def _content(self, receipt: HeldReceipt) -> ReadBack | None:
         with suppress(NoAnswer, BudgetSpent):
-            read = partial(self._files_api.read_back, receipt.file_id, file_bytes=receipt.file_bytes)
+            # Other entries may have sent it with a hash of another function.
+            read = partial(
+                self._files_api.read_back,
+                receipt.file_id,
+                file_bytes=receipt.file_bytes,
+                functions=installed(),
+            )
             return await self._requests.answer(read)
         return None

@@ -97,7 +97,9 @@ class ContentSample:
             back = await self._read(receipt)
             if back is None:
                 raise NoAnswer(f"reading {receipt.file_id} back got no answer")
-            return sameness_of(back, file_bytes=receipt.file_bytes, sha256=str(receipt.sha256)), back
+            return sameness_of(
+                back, file_bytes=receipt.file_bytes, content_hash=str(receipt.content_hash)
+            ), back
 
         with suppress(NoAnswer):
             return await look_twice(look)
@@ -115,10 +117,9 @@ class ContentSample:
 
     async def _sample(self, receipt: HeldReceipt, sameness: Sameness, back: ReadBack) -> Sample:
         is_anothers = False
-        sha256 = back.sha256
-        if sameness is Sameness.OTHER and sha256 is not None:
+        if sameness is Sameness.OTHER and back.hashes:
             is_anothers = await self._ledger.run(
-                lambda store: content_of_another(store, receipt, sha256=sha256)
+                lambda store: content_of_another(store, receipt, hashes=back.hashes)
             )
         return Sample(receipt, sameness, is_anothers)
 

@@ -14,6 +14,7 @@ from bulk_upload.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.edge.objects.stores import Stores
@@ -36,16 +37,21 @@ class SentFiles:
         self._stuck_s = stuck_s
         self._reader: FileReader | None = None
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""
         if is_address(path):
-            return await self._objects.sha256(path, expected=expected, ranges=ranges)
+            return await self._objects.hash_content(path, function, expected=expected, ranges=ranges)
         if self._reader is None:
             self._reader = FileReader(self._tree(), thread_count=_THREADS, stuck_s=self._stuck_s)
-        return await self._reader.sha256(path, expected=expected, ranges=ranges)
+        return await self._reader.hash_content(path, function, expected=expected, ranges=ranges)
 
     def close(self) -> None:
         """End the threads."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
+from bulk_upload.core.content_hash import function_of, installed, require
 from bulk_upload.core.run.verify import (
     LAST,
     NEWER,
@@ -157,10 +158,10 @@ class Undoing:
         A copy goes only if its content is what was sent and the file of the receipt was just seen. Ids in `named`
         are a person's word for copies that a lost answer does not explain, or that are newer than that file.
         """
-        same: list[SecondCopy] = []
+        same: list[tuple[SecondCopy, tuple[str, ...]]] = []
         await self._each([partial(self._compare, one, named, same) for one in copies])
-        surplus = too_many([one for one in same if one.attempt_ids])
-        await self._each([partial(self._undo_copy, one, named, surplus) for one in same])
+        surplus = too_many([one for one, _ in same if one.attempt_ids])
+        await self._each([partial(self._undo_copy, one, hashes, named, surplus) for one, hashes in same])
 
     async def _keep_adopted(self, receipt: HeldReceipt) -> None:
         self._tell(receipt.path, receipt.file_id, Deleted.KEPT, ADOPTED)
@@ -214,36 +215,42 @@ class Undoing:
             return
         await self._delete(one, receipt.path)
 
-    async def _compare(self, copy: SecondCopy, named: Collection[str], same: list[SecondCopy]) -> None:
-        """Add a copy to `same` if its content is what was sent, and it may be deleted at all."""
+    async def _compare(
+        self, copy: SecondCopy, named: Collection[str], same: list[tuple[SecondCopy, tuple[str, ...]]]
+    ) -> None:
+        """Add a copy to `same`, with the hashes of its content, if that is what was sent, and it may be deleted at all."""
         file_id = copy.file.file_id
         if not copy.attempt_ids and file_id not in named:
             self._tell(copy.path, file_id, Deleted.KEPT, UNEXPLAINED)
             return
-        if copy.sha256 is None:
-            self._tell(copy.path, file_id, Deleted.KEPT, "there is no sha256 to compare it with")
+        if copy.content_hash is None:
+            self._tell(copy.path, file_id, Deleted.KEPT, "there is no hash to compare it with")
             return
+        require(function_of(copy.content_hash))
         try:
-            sha256 = await self._inquiry.sha256_of(file_id)
+            # The receipts may have hashes of other functions.
+            hashes = await self._inquiry.hashes_of(file_id, installed())
         except RequestDenied as error:
             self._tell(copy.path, file_id, Deleted.KEPT, f"{UNREADABLE} ({error})")
             return
         except ServerUnusable as error:
             self._no_answer(copy.path, file_id, error)
             return
-        if sha256 == copy.sha256:
-            same.append(copy)
-        elif sha256 is None:
+        if copy.content_hash in hashes:
+            same.append((copy, hashes))
+        elif not hashes:
             self._tell(copy.path, file_id, Deleted.KEPT, UNREADABLE)
         else:
             self._tell(copy.path, file_id, Deleted.KEPT, "its content is not what was sent")
 
-    async def _undo_copy(self, copy: SecondCopy, named: Collection[str], surplus: Collection[str]) -> None:
+    async def _undo_copy(
+        self, copy: SecondCopy, hashes: tuple[str, ...], named: Collection[str], surplus: Collection[str]
+    ) -> None:
         file_id = copy.file.file_id
         reason = TOO_MANY if file_id in surplus and file_id not in named else None
-        if reason is None and copy.sha256 is not None:
+        if reason is None:
             try:
-                own = await self._file_of_receipt(copy.entry_id, copy.sha256)
+                own = await self._file_of_receipt(copy.entry_id, hashes)
             except ServerUnusable as error:
                 self._no_answer(copy.path, file_id, error)
                 return
@@ -265,8 +272,8 @@ class Undoing:
             if await self._inquiry.look_up(one.file_id) is None:
                 await self._end(one, path, Deleted.GONE, None)
                 return
-            sha256 = await self._inquiry.sha256_of(one.file_id)
-            own = None if sha256 is None else await self._file_of_receipt(one.entry_id, sha256)
+            hashes = await self._inquiry.hashes_of(one.file_id, installed())
+            own = await self._file_of_receipt(one.entry_id, hashes) if hashes else None
         except RequestDenied as error:
             await self._end(one, path, Deleted.KEPT, f"{UNREADABLE} ({error})")
             return
@@ -274,13 +281,13 @@ class Undoing:
             self._no_answer(path, one.file_id, error)
             return
         if own is None:
-            await self._end(one, path, Deleted.KEPT, UNREADABLE if sha256 is None else LAST)
+            await self._end(one, path, Deleted.KEPT, LAST if hashes else UNREADABLE)
         else:
             await self._delete(one, path)
 
-    async def _file_of_receipt(self, entry_id: int, sha256: str) -> ListedFile | None:
-        """Look up the files of an entry's receipts for one content; return one that is as it was sent."""
-        step = partial(receipts_to_rely_on, entry_id=entry_id, sha256=sha256)
+    async def _file_of_receipt(self, entry_id: int, hashes: tuple[str, ...]) -> ListedFile | None:
+        """Look up the files of an entry's receipts for one content, by any of its hashes; return one that is as it was sent."""
+        step = partial(receipts_to_rely_on, entry_id=entry_id, hashes=hashes)
         for receipt in await self._ledger.run(step):
             file = await self._inquiry.look_up(receipt.file_id)
             if file is not None and not differences(receipt, file, keeps_names=self._keeps_names):

@@ -12,6 +12,7 @@ import anyio
 import msgspec
 
 from bulk_upload.core.api.paging import Pager
+from bulk_upload.core.content_hash import functions_of, require
 from bulk_upload.core.doubt.adoption import sameness_of
 from bulk_upload.core.run.verify import content_difference, differences, second_copy, stranger_of
 from bulk_upload.engine.doubt.inquiry import RequestDenied
@@ -45,7 +46,7 @@ class Verified(msgspec.Struct):
     listed_count: int = 0
     content_count: int = 0
     content_bytes: int = 0
-    no_sha256_count: int = 0
+    no_hash_count: int = 0
     has_list: bool = True
     has_names: bool = True
     refused_count: int = 0
@@ -84,13 +85,16 @@ class Verifier:
         """Yield every difference: receipts in the order they were made, then files without a receipt.
 
         With `content` each file is read back and hashed. Raises what Inquiry raises, LedgerUnusable, and UsageError where
-        the server returns no content.
+        the server returns no content, or receipts have hashes that cannot be made here.
         """
         if content and not self._profile.can_read_back:
             raise UsageError(
                 f"the profile {self._profile.name} says that the server returns no content (can-read-back = false)",
                 hint="verify without --content compares names, sizes and purposes",
             )
+        if content:
+            for function in await self._on_thread(self._inventory.hash_functions):
+                require(function)
         if self._profile.can_list:
             await self._list_all()
         receipts = self._inventory.receipts()
@@ -141,8 +145,8 @@ class Verifier:
         found = self._differences(receipt, listed)
         if listed is None or not content:
             return found
-        if receipt.sha256 is None:
-            self.verified.no_sha256_count += 1
+        if receipt.content_hash is None:
+            self.verified.no_hash_count += 1
             return found
         if not self._profile.reads_back(receipt.purpose):
             self.verified.refused_count += 1
@@ -156,14 +160,17 @@ class Verifier:
             self.verified.refused_count += 1
             self.verified.refused_reason = self.verified.refused_reason or str(error)
             return found
-        self.verified.content_count += back.sha256 is not None or back.total_bytes is not None
+        self.verified.content_count += bool(back.hashes) or back.total_bytes is not None
         self.verified.content_bytes += receipt.file_bytes
         difference = content_difference(receipt, back)
         return found if difference is None else [*found, difference]
 
     async def _look(self, receipt: HeldReceipt) -> Look:
-        back = await self._inquiry.content_of(receipt.file_id, file_bytes=receipt.file_bytes)
-        return sameness_of(back, file_bytes=receipt.file_bytes, sha256=str(receipt.sha256)), back
+        sent = str(receipt.content_hash)
+        back = await self._inquiry.content_of(
+            receipt.file_id, file_bytes=receipt.file_bytes, functions=functions_of([sent])
+        )
+        return sameness_of(back, file_bytes=receipt.file_bytes, content_hash=sent), back
 
     def _differences(self, receipt: HeldReceipt, file: ListedFile | None) -> list[Difference]:
         return differences(receipt, file, keeps_names=self._profile.keeps_names)

@@ -7,6 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from bulk_upload.core.api.server_habits import ServerHabits
+from bulk_upload.core.content_hash import (
+    NOT_INSTALLED,
+    SHA256_ONLY,
+    HashFunction,
+    function_of,
+    functions_of,
+    usable,
+)
 from bulk_upload.core.doubt.adoption import (
     CANDIDATES_MAX,
     Adopt,
@@ -55,8 +63,13 @@ ENDED = "the run ended before the server's file could be compared"
 class Files(Protocol):
     """Hashes the files of a job."""
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""
@@ -192,13 +205,14 @@ class Comparer:
         try:
             sameness, back = await look_twice(partial(self._look, sent, file))
         except SourceError as error:
-            reason = f"its content cannot be compared: {error.reason}, and no hash of what was sent is known"
+            lacks = "no hash of what was sent is known" if sent.content_hash is None else NOT_INSTALLED
+            reason = f"its content cannot be compared: {error.reason}, and {lacks}"
             return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason)
         except NoAnswer as error:
             if not error.final or error.http_status == 401 or error.remedy is not None:
                 reason = f"its content cannot be compared now: {error}"
                 return Compared(file=file, sameness=Sameness.UNKNOWN, reason=reason)
-            sameness, back = Sameness.UNREADABLE, ReadBack(sha256=None, read_bytes=0, reason=str(error))
+            sameness, back = Sameness.UNREADABLE, ReadBack(read_bytes=0, reason=str(error))
         by = self._tell(sent.path, file.file_id, sameness, back)
         in_time = made_during(
             file,
@@ -240,26 +254,29 @@ class Comparer:
 
     async def _look(self, sent: SentContent, file: ListedFile) -> Look:
         """Read a file back and compare it. Raises SourceError and NoAnswer."""
-        size = sent.fingerprint.size
+        size, known = sent.fingerprint.size, usable(sent.content_hash)
+        function = HashFunction.SHA256 if known is None else function_of(known)
         ranges = ranges_to_compare(
-            size, compare_max_bytes=self._compare_max_bytes, seed=sent.sha256 or file.file_id
+            size, compare_max_bytes=self._compare_max_bytes, seed=sent.content_hash or file.file_id
         )
         ours: str | None = None
-        if ranges or sent.sha256 is None:
+        if ranges or known is None:
             try:
-                ours, _ = await self._files.sha256(sent.path, expected=sent.fingerprint, ranges=ranges)
+                ours, _ = await self._files.hash_content(
+                    sent.path, function, expected=sent.fingerprint, ranges=ranges
+                )
             except SourceError as error:
-                if sent.sha256 is None:
+                if known is None:
                     return Sameness.UNREADABLE, await self._not_returned(sent, file, error)
                 ranges = ()
         if not ranges:
-            ours = sent.sha256 or ours
-        back = await self._read_back(file.file_id, file_bytes=size, ranges=ranges)
-        if ranges and back.sha256 is not None and not back.by_ranges:
-            ours = sent.sha256
+            ours = known or ours
+        back = await self._read_back(file.file_id, file_bytes=size, ranges=ranges, functions=(function,))
+        if ranges and back.hashes and not back.by_ranges:
+            ours = known
             if ours is None:
-                ours, _ = await self._files.sha256(sent.path, expected=sent.fingerprint)
-        return sameness_of(back, file_bytes=size, sha256=ours or ""), back
+                ours, _ = await self._files.hash_content(sent.path, function, expected=sent.fingerprint)
+        return sameness_of(back, file_bytes=size, content_hash=ours or ""), back
 
     async def _not_returned(self, sent: SentContent, file: ListedFile, error: SourceError) -> ReadBack:
         """Return that the server returns no content, so that nothing is missing to compare it with.
@@ -268,25 +285,34 @@ class Comparer:
         """
         size = sent.fingerprint.size
         back = await self._read_back(file.file_id, file_bytes=size, ranges=(ByteRange(0, 1),))
-        if sameness_of(back, file_bytes=size, sha256="") is not Sameness.UNREADABLE:
+        if sameness_of(back, file_bytes=size, content_hash="") is not Sameness.UNREADABLE:
             raise error
         return back
 
     async def _read_back(
-        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
         async def once() -> ReadBack:
             with self._waits.on(Wait.SERVER):
-                return await self._files_api.read_back(file_id, file_bytes=file_bytes, ranges=ranges)
+                return await self._files_api.read_back(
+                    file_id, file_bytes=file_bytes, ranges=ranges, functions=functions
+                )
 
         return await self._api_retry.answer(once)
 
-    async def _look_at(self, file_id: str, file_bytes: int, sha256: str) -> Look:
+    async def _look_at(self, file_id: str, file_bytes: int, content_hash: str) -> Look:
         """Read a file back whole and compare it with a hash. Raises NoAnswer."""
 
         async def look() -> Look:
-            back = await self._read_back(file_id, file_bytes=file_bytes)
-            return sameness_of(back, file_bytes=file_bytes, sha256=sha256), back
+            back = await self._read_back(
+                file_id, file_bytes=file_bytes, functions=functions_of([content_hash])
+            )
+            return sameness_of(back, file_bytes=file_bytes, content_hash=content_hash), back
 
         return await look_twice(look)
 
@@ -296,8 +322,10 @@ class Comparer:
             return True
         seen = []
         for one in await self._ledger.run(own_files):
+            if usable(one.content_hash) is None:
+                continue
             try:
-                sameness, back = await self._look_at(one.file_id, one.file_bytes, one.sha256)
+                sameness, back = await self._look_at(one.file_id, one.file_bytes, one.content_hash)
             except NoAnswer:
                 continue
             self._tell(one.path, one.file_id, sameness, back)
@@ -314,10 +342,11 @@ class Comparer:
         copies = await self._ledger.run(step)
         copies.sort(key=lambda one: one.file_bytes)
         for one in copies[:STRANGERS_MAX]:
-            if one.sha256 is None or one.file_bytes > self._compare_max_bytes:
+            sent_hash = usable(one.content_hash)
+            if sent_hash is None or one.file_bytes > self._compare_max_bytes:
                 continue
             try:
-                sameness, back = await self._look_at(one.file.file_id, one.file_bytes, one.sha256)
+                sameness, back = await self._look_at(one.file.file_id, one.file_bytes, sent_hash)
             except NoAnswer:
                 return one.file, one.path
             self._tell(one.path, one.file.file_id, sameness, back)

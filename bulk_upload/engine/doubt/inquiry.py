@@ -6,6 +6,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from bulk_upload.core.content_hash import SHA256_ONLY
 from bulk_upload.core.run.ports import ContentApi, FilesApi
 from bulk_upload.core.text.printable import human_seconds
 from bulk_upload.edge.transport import NoAnswer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bulk_upload.core.api.paging import ListedPage, PageRequest
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange, ReadBack
     from bulk_upload.core.model import ListedFile
     from bulk_upload.engine.doubt.api_retry import ApiRetry
@@ -34,9 +36,14 @@ class ContentServer(ContentApi, Server, Protocol):
     """A Server that also returns contents, also in ranges."""
 
     async def download(
-        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+        self,
+        file_id: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
-        """Write a file's content, piece by piece, and return its hash and length."""
+        """Write a file's content, piece by piece, and return its hashes and length."""
 
 
 class RequestDenied(ServerUnusable):
@@ -67,12 +74,12 @@ class Inquiry:
         """Delete a file; return False where the server does not know it."""
         return await self._ask(partial(self._server.delete, file_id))
 
-    async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of the content that the server returns for a file, None where it returns none.
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+        """Return the hashes of the content that the server returns for a file, none where it returns no content.
 
         Raises RequestDenied where the server shows the file and refuses its content.
         """
-        return await self._ask(partial(self._server.sha256_of, file_id), is_content=True)
+        return await self._ask(partial(self._server.hashes_of, file_id, functions), is_content=True)
 
     async def _ask(self, call: Callable[[], Awaitable[T]], *, is_content: bool = False) -> T:
         try:
@@ -112,21 +119,28 @@ class ContentInquiry(Inquiry):
         self._contents = server
 
     async def read_back(
-        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
-        """Return the hash of a file's content, by ranges where some are given and the server serves them."""
-        return await self._ask(
-            partial(self._contents.read_back, file_id, file_bytes=file_bytes, ranges=ranges)
+        """Return the hashes of a file's content, by ranges where some are given and the server serves them."""
+        asked = partial(
+            self._contents.read_back, file_id, file_bytes=file_bytes, ranges=ranges, functions=functions
         )
+        return await self._ask(asked)
 
-    async def content_of(self, file_id: str, *, file_bytes: int) -> ReadBack:
-        """Return the hash of a file's content, or why there is none; of one that has not `file_bytes` bytes the length.
+    async def content_of(
+        self, file_id: str, *, file_bytes: int, functions: tuple[HashFunction, ...]
+    ) -> ReadBack:
+        """Return the hashes of a file's content, or why there is none; of one that has not `file_bytes` bytes the length.
 
         Raises RequestDenied where the server shows the file and refuses its content.
         """
-        return await self._ask(
-            partial(self._contents.read_back, file_id, file_bytes=file_bytes), is_content=True
-        )
+        asked = partial(self._contents.read_back, file_id, file_bytes=file_bytes, functions=functions)
+        return await self._ask(asked, is_content=True)
 
     async def download(
         self,
@@ -134,9 +148,10 @@ class ContentInquiry(Inquiry):
         write: Callable[[bytes], object],
         *,
         file_bytes: int | None,
+        functions: tuple[HashFunction, ...],
         restart: Callable[[], object] | None,
     ) -> ReadBack:
-        """Write a file's content, piece by piece, and return its hash and length.
+        """Write a file's content, piece by piece, and return its hashes and length.
 
         `restart` takes back what was written, and the request is made again after a failure; None where that is impossible.
         """
@@ -144,7 +159,7 @@ class ContentInquiry(Inquiry):
         async def once() -> ReadBack:
             if restart is not None:
                 restart()
-            return await self._contents.download(file_id, write, file_bytes=file_bytes)
+            return await self._contents.download(file_id, write, file_bytes=file_bytes, functions=functions)
 
         if restart is not None:
             return await self._ask(once)

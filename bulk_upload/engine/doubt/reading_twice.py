@@ -29,5 +29,5 @@ async def look_twice(look: Callable[[], Awaitable[Look]]) -> Look:
     sameness, again = await look()
     read_bytes = back.read_bytes + again.read_bytes
     if sameness is Sameness.OTHER and not is_same_content(back, again):
-        return Sameness.UNKNOWN, ReadBack(sha256=None, read_bytes=read_bytes, reason=TWO_CONTENTS)
+        return Sameness.UNKNOWN, ReadBack(read_bytes=read_bytes, reason=TWO_CONTENTS)
     return sameness, replace(again, read_bytes=read_bytes)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -333,15 +333,13 @@ class Doubts:
     ) -> bool:
         """Record a file of the server as the receipt; False where another entry owns it by now."""
         sent = await self._comparer.sent(doubt)
-        sha256 = sent.sha256
-        if sha256 is None and self._settings.hashing:
-            sha256 = await self._sha256_if_unchanged(sent)
+        content_hash = sent.content_hash or await self._hash_if_unchanged(sent)
         now = self._clock.utc_s()
         return await self._ledger.run(
             lambda store: store.adopt(
                 doubt,
                 adopted.file,
-                sha256=sha256,
+                content_hash=content_hash,
                 utc_s=now,
                 obtained=obtained,
                 decided_by=self._decided_by,
@@ -357,15 +355,15 @@ class Doubts:
         )
         return Sendable(reason)
 
-    async def _sha256_if_unchanged(self, sent: SentContent) -> str | None:
-        """Hash a file that a dead run sent, if it is still the one that was sent."""
-        try:
-            with self._drain.cut():
-                sha256, _ = await self._files.sha256(sent.path, expected=sent.fingerprint)
-                return sha256
-        except SourceError:
-            pass
-        return None
+    async def _hash_if_unchanged(self, sent: SentContent) -> str | None:
+        """Hash a file that a dead run sent, if it is still the one that was sent, and runs hash."""
+        function, content_hash = self._settings.hashing, None
+        with suppress(SourceError), self._drain.cut():
+            if function is not None:
+                content_hash, _ = await self._files.hash_content(
+                    sent.path, function, expected=sent.fingerprint
+                )
+        return content_hash
 
 
 def _candidates(found: Found | Absent | Undecided) -> tuple[ListedFile, ...]:

@@ -40,7 +40,7 @@ async def probe(
         ),
         LoadedFile(
             content=content,
-            sha256=sha256,
+            content_hash=sha256,
             fingerprint=Fingerprint(size=len(content), mtime_ns=0, inode=0),
         ),
         on_handed=lambda _: None,

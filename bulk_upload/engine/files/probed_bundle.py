@@ -47,7 +47,7 @@ async def probe_bundle(
         [
             LoadedFile(
                 content=one,
-                sha256=hashlib.sha256(one).hexdigest(),
+                content_hash=hashlib.sha256(one).hexdigest(),
                 fingerprint=Fingerprint(size=len(one), mtime_ns=0, inode=0),
             )
             for one in contents

@@ -31,6 +31,7 @@ from bulk_upload.core.fleet.wire import bytes_text, packed
 from bulk_upload.core.model import NotSent, SentBody
 from bulk_upload.core.run.sender import BundleReport, BundleRequest, UploadReport, UploadRequest
 from bulk_upload.core.run.source import SourceError
+from bulk_upload.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,13 +126,16 @@ class AgentWork:
 
     async def _hash(self, wanted: Hash) -> None:
         try:
-            sha256, fingerprint = await self._sender.sha256(
-                bytes_text(wanted.path), expected=wanted.expected, ranges=wanted.ranges
+            content_hash, fingerprint = await self._sender.hash_content(
+                bytes_text(wanted.path), wanted.function, expected=wanted.expected, ranges=wanted.ranges
             )
         except SourceError as error:
             self._post(Hashed(req=wanted.req, fault=fault_of(error)))
+        except UsageError as error:
+            # The receipt of an earlier run, of a function that this agent lacks, says nothing against the file.
+            self._post(Hashed(req=wanted.req, fault=FileFault(reason=str(error), inaccessible=True)))
         else:
-            self._post(Hashed(req=wanted.req, sha256=sha256, fingerprint=fingerprint))
+            self._post(Hashed(req=wanted.req, content_hash=content_hash, fingerprint=fingerprint))
 
     async def _dispatched(self, dispatch: Send | SendBundle) -> None:
         # Only before the fence: what comes later is nobody's.
@@ -221,6 +225,6 @@ def _held(found: PreparedFile | SourceError) -> HeldFile | FileFault:
     return HeldFile(
         handle=found.number,
         fingerprint=found.fingerprint,
-        sha256=found.sha256,
+        content_hash=found.content_hash,
         report=None if found.report is None else packed(found.report),
     )

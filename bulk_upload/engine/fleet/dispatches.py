@@ -35,7 +35,7 @@ class HeldByAgent(Protocol):
         """The version."""
 
     @property
-    def sha256(self) -> str | None:
+    def content_hash(self) -> str | None:
         """The hash, where all of it was read."""
 
 
@@ -121,7 +121,7 @@ def _upload_report(dispatch: Dispatch, message: Ended) -> UploadReport:
             file_bytes=size,
             complete=message.complete,
             handed_bytes=message.handed_bytes,
-            sha256=message.sha256,
+            content_hash=message.content_hash,
             fingerprint=message.fingerprint,
         ),
         checked=None if message.report is None else unpacked(message.report, FileReport),
@@ -137,7 +137,7 @@ def _sent(dispatch: Dispatch, *, complete: bool, handed_bytes: int) -> tuple[Sen
             file_bytes=held.fingerprint.size,
             complete=complete,
             handed_bytes=handed_bytes,
-            sha256=held.sha256 if complete else None,
+            content_hash=held.content_hash if complete else None,
             fingerprint=held.fingerprint,
         )
         for held, request in zip(dispatch.held, dispatch.requests, strict=True)

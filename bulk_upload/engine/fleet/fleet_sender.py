@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import AgentNow
     from bulk_upload.core.fleet.messages import FromAgent, ToAgent
@@ -152,13 +153,13 @@ class FleetSender:
                 kept.append(error_of(file))
                 continue
             number = next(self._numbers)
-            self._held[number] = Held(member, file.handle, file.fingerprint, file.sha256)
+            self._held[number] = Held(member, file.handle, file.fingerprint, file.content_hash)
             member.held.add(number)
             kept.append(
                 PreparedFile(
                     number=number,
                     fingerprint=file.fingerprint,
-                    sha256=file.sha256,
+                    content_hash=file.content_hash,
                     report=None if file.report is None else unpacked(file.report, FileReport),
                     agent=member.name,
                 )
@@ -224,8 +225,13 @@ class FleetSender:
         report = self._cancelled.pop(attempt_id, None)
         return report if isinstance(report, BundleReport) else None
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Have an agent hash a file. Raises SourceError."""
         self.busy_count += 1
@@ -234,18 +240,26 @@ class FleetSender:
                 members = await self._crew.taking_work(1)
                 if not members:
                     raise SourceError("no agent is there to read it", transient=True)
-                found = await self.hashed_by(members[0], path, expected=expected, ranges=ranges)
+                found = await self.hashed_by(members[0], path, function, expected=expected, ranges=ranges)
                 if found is not None:
                     return found
         finally:
             self.busy_count -= 1
 
     async def hashed_by(
-        self, member: Member, path: str, *, expected: Fingerprint | None, ranges: Sequence[ByteRange]
+        self,
+        member: Member,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None,
+        ranges: Sequence[ByteRange],
     ) -> tuple[str, Fingerprint] | None:
         """Have one agent hash a file; None where it is lost meanwhile. Raises SourceError."""
         req = next(self._requests)
-        question = Hash(req=req, path=text_bytes(path), expected=expected, ranges=tuple(ranges))
+        question = Hash(
+            req=req, path=text_bytes(path), function=function, expected=expected, ranges=tuple(ranges)
+        )
         self.busy_count += 1
         try:
             found = await self._asked(member, req, question)
@@ -255,7 +269,7 @@ class FleetSender:
             return None
         if found.fault is not None or found.fingerprint is None:
             raise error_of(found.fault or FileFault(reason="it was not hashed"))
-        return found.sha256, found.fingerprint
+        return found.content_hash, found.fingerprint
 
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""

@@ -33,7 +33,7 @@ class Held(NamedTuple):
     member: Member
     handle: int
     fingerprint: Fingerprint
-    sha256: str | None
+    content_hash: str | None
 
 
 class Member:

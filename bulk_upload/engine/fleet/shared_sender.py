@@ -12,6 +12,7 @@ from bulk_upload.engine.fleet.fleet_sender import take_back
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import AgentNow, BodyNow
     from bulk_upload.core.model import Fingerprint
@@ -190,15 +191,20 @@ class SharedSender:
         """Return the same for a bundle, by its first attempt."""
         return self._own.cancelled_bundle(attempt_id) or self._fleet.cancelled_bundle(attempt_id)
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Have a file hashed by whoever has the least to do. Raises SourceError."""
         while (member := min(self._hands(), key=self._load)) is not None:
-            found = await self._fleet.hashed_by(member, path, expected=expected, ranges=ranges)
+            found = await self._fleet.hashed_by(member, path, function, expected=expected, ranges=ranges)
             if found is not None:
                 return found
-        return await self._own.sha256(path, expected=expected, ranges=ranges)
+        return await self._own.hash_content(path, function, expected=expected, ranges=ranges)
 
     def bodies(self) -> list[BodyNow]:
         """Return the state of the requests in flight, in no order."""

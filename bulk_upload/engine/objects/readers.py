@@ -13,6 +13,7 @@ from bulk_upload.core.run.source import SourceError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.model import Fingerprint
     from bulk_upload.core.run.ports import Reader
@@ -63,12 +64,17 @@ class Readers:
                     tasks.start_soon(load, reader, places)
         return loaded
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file or an object as it is now, only some `ranges` of it where any are given. Raises SourceError, also
         for one that is not the `expected` version."""
-        return await self._reader(path).sha256(path, expected=expected, ranges=ranges)
+        return await self._reader(path).hash_content(path, function, expected=expected, ranges=ranges)
 
     def close(self) -> None:
         """End the threads of both."""

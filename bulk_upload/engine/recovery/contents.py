@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.adoption import Sameness, sameness_of
 from bulk_upload.core.doubt.content import ranges_to_compare
 from bulk_upload.engine.doubt.reading_twice import Look, look_twice
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 class LocalFiles(Protocol):
     """Hashes the files of a job."""
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file, only some `ranges` of it where any are given. Raises SourceError, also for another version than
         the `expected` one."""
@@ -41,13 +47,13 @@ class ServerContents(Protocol):
 class ContentMatch(msgspec.Struct, frozen=True, kw_only=True):
     """How some listed files compare with one local file.
 
-    `file` is the first with its content, None where there is none. `sha256` is the local file's where all of it was
+    `file` is the first with its content, None where there is none. `content_hash` is the local file's where all of it was
     compared, `detail` says how that was done. `unreadable` says why a file that may be it could not be compared, empty
     where all were.
     """
 
     file: ListedFile | None = None
-    sha256: str | None = None
+    content_hash: str | None = None
     detail: str = ""
     unreadable: str = ""
     read_bytes: int = 0
@@ -85,13 +91,15 @@ class Contents:
 
         async def ours(ranges: tuple[ByteRange, ...]) -> str:
             if ranges not in hashes:
-                hashes[ranges], _ = await self._files.sha256(path, expected=fingerprint, ranges=ranges)
+                hashes[ranges], _ = await self._files.hash_content(
+                    path, HashFunction.SHA256, expected=fingerprint, ranges=ranges
+                )
             return hashes[ranges]
 
         async def look(file_id: str) -> Look:
             back = await self._server.read_back(file_id, file_bytes=size, ranges=wanted)
-            sha256 = await ours(wanted if back.by_ranges else ())
-            return sameness_of(back, file_bytes=size, sha256=sha256), back
+            content_hash = await ours(wanted if back.by_ranges else ())
+            return sameness_of(back, file_bytes=size, content_hash=content_hash), back
 
         for file in candidates:
             sameness, back = await look_twice(partial(look, file.file_id))
@@ -100,7 +108,7 @@ class Contents:
                 how = "by ranges" if back.by_ranges else "whole"
                 return ContentMatch(
                     file=file,
-                    sha256=None if back.by_ranges else hashes[()],
+                    content_hash=None if back.by_ranges else hashes[()],
                     detail=f"content compared {how}",
                     read_bytes=read_bytes,
                 )

@@ -207,7 +207,7 @@ class Rebuilder:
             fingerprint=fingerprint,
             file=file,
             sent_name=planned.sent_name,
-            sha256=match.sha256,
+            content_hash=match.content_hash,
             detail=match.detail,
             decided_by=self._decided_by,
             utc_s=self._clock.utc_s(),

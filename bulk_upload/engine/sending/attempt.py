@@ -224,7 +224,7 @@ class Attempts:
             sent_name=upload.planned.sent_name,
             fingerprint=prepared.fingerprint,
             at_utc_s=self._clock.utc_s(),
-            sha256=prepared.sha256,
+            content_hash=prepared.content_hash,
             clock_offset_s=self._clock_watch.offset_s(),
             agent=prepared.agent,
         )

@@ -133,7 +133,7 @@ class BundleAttempts:
                 sent_name=one.planned.sent_name,
                 fingerprint=_prepared(one).fingerprint,
                 at_utc_s=now,
-                sha256=_prepared(one).sha256,
+                content_hash=_prepared(one).content_hash,
                 clock_offset_s=offset_s,
                 agent=_prepared(one).agent,
             )

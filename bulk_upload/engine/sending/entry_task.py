@@ -180,7 +180,7 @@ class EntryTasks:
                 entry_id=doubt.entry_id,
                 state=EntryState.ACCEPTED,
                 fingerprint=sent_as,
-                sha256=receipt.sha256,
+                content_hash=receipt.content_hash,
             )
         elif unreadable is not None:
             await self._end_without_file(planned, known.entry_id, unreadable)

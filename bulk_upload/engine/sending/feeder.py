@@ -283,7 +283,7 @@ class Feeder:
                 sent_name=upload.planned.sent_name,
                 fingerprint=upload.fingerprint if upload.prepared is None else upload.prepared.fingerprint,
                 at_utc_s=now,
-                sha256=None if upload.prepared is None else upload.prepared.sha256,
+                content_hash=None if upload.prepared is None else upload.prepared.content_hash,
                 clock_offset_s=offset_s,
                 agent=self._agent_of(upload),
             )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bulk_upload.core.api.pace import Pace
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.doubt.content import ByteRange
     from bulk_upload.core.events import AgentNow, BodyNow
     from bulk_upload.core.model import Fingerprint
@@ -177,14 +178,19 @@ class LocalSender:
         """Return the same for a bundle, by its first attempt."""
         return self._cancelled_bundles.pop(attempt_id, None)
 
-    async def sha256(
-        self, path: str, *, expected: Fingerprint | None = None, ranges: Sequence[ByteRange] = ()
+    async def hash_content(
+        self,
+        path: str,
+        function: HashFunction,
+        *,
+        expected: Fingerprint | None = None,
+        ranges: Sequence[ByteRange] = (),
     ) -> tuple[str, Fingerprint]:
         """Hash a file as it is now, only some `ranges` of it where any are given. Raises SourceError, also for a file
         that is not the `expected` version."""
         self.busy_count += 1
         try:
-            return await self._reader.sha256(path, expected=expected, ranges=ranges)
+            return await self._reader.hash_content(path, function, expected=expected, ranges=ranges)
         finally:
             self.busy_count -= 1
 
@@ -250,6 +256,6 @@ class LocalSender:
             number=number,
             fingerprint=source.fingerprint,
             # A stream has read nothing yet.
-            sha256=source.sha256 if is_whole else None,
+            content_hash=source.content_hash if is_whole else None,
             report=source.report if isinstance(source, LoadedFile) else None,
         )

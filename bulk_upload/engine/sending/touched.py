@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from bulk_upload.core.content_hash import NOT_INSTALLED, HashFunction, function_of, usable
 from bulk_upload.core.doubt.content import TWO_CONTENTS
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import NOT_COMPARABLE, Step, same_content
@@ -48,6 +49,7 @@ class TouchedFiles:
         occupancy: Occupancy,
         stop_rules: StopRules,
         retry_policy: RetryPolicy,
+        hashing: HashFunction | None,
         ledger: Ledger[LedgerStore],
         drain: Drain,
         clock: Clock,
@@ -60,6 +62,7 @@ class TouchedFiles:
         self._occupancy = occupancy
         self._stop_rules = stop_rules
         self._retry_policy = retry_policy
+        self._hashing = hashing
         self._ledger = ledger
         self._drain = drain
         self._clock = clock
@@ -72,7 +75,7 @@ class TouchedFiles:
         planned = upload.planned
         only_ctime = known.fingerprint is not None and upload.fingerprint.same_but_ctime(known.fingerprint)
         try:
-            hashed = await self._hash(planned.entry.path)
+            hashed = await self._hash(planned.entry.path, self._function_for(known))
         except SourceError as error:
             self.compared_count += planned.step is Step.COMPARE
             await self._unreadable(planned, known.entry_id, error, only_ctime=only_ctime)
@@ -80,26 +83,30 @@ class TouchedFiles:
         if hashed is None:
             return True
         self.compared_count += planned.step is Step.COMPARE
-        sha256, fingerprint = hashed
+        content_hash, fingerprint = hashed
         upload.fingerprint = fingerprint
         only_ctime = known.fingerprint is not None and fingerprint.same_but_ctime(known.fingerprint)
-        sent_sha256 = known.sha256
-        if sent_sha256 is None:
+        sent_hash = usable(known.content_hash)
+        if sent_hash is None:
             try:
-                sent_sha256 = await self._read_back(known.entry_id, like=sha256)
+                sent_hash = await self._read_back(known.entry_id, like=content_hash)
+                if sent_hash is None and known.content_hash is not None:
+                    raise NoAnswer(f"{NOT_INSTALLED}, and the server returns no content")
             except NoAnswer as error:
                 # Its receipt stays valid, whatever the file is by now.
                 self._not_compared(planned, str(error))
                 await self._settler.accepted(planned, known.entry_id)
                 return True
-        same = same_content(sent_sha256, sha256, only_ctime=only_ctime)
+        same = same_content(sent_hash, content_hash, only_ctime=only_ctime)
         if same.step is not Step.SETTLED:
             await self.put_back(known.entry_id, same.reason)
             return False
-        if sent_sha256 is None:
+        if sent_hash is None:
             self._settler.notice(planned, NOT_COMPARABLE)
-        same_sha256 = None if sent_sha256 is None else sha256
-        await self._ledger.run(lambda store: refresh(store, known.entry_id, fingerprint, sha256=same_sha256))
+        same_hash = None if sent_hash is None else content_hash
+        await self._ledger.run(
+            lambda store: refresh(store, known.entry_id, fingerprint, content_hash=same_hash)
+        )
         await self._settler.accepted(planned, known.entry_id)
         return True
 
@@ -120,13 +127,20 @@ class TouchedFiles:
         await self._sender.drop(found.number)
         return replace(planned, fingerprint=found.fingerprint), None
 
-    async def _hash(self, path: str) -> tuple[str, Fingerprint] | None:
+    def _function_for(self, known: KnownEntry) -> HashFunction:
+        """Return what to hash a file with to compare it with its receipt, whatever the run hashes with."""
+        sent_hash = usable(known.content_hash)
+        if sent_hash is not None:
+            return function_of(sent_hash)
+        return self._hashing or HashFunction.SHA256
+
+    async def _hash(self, path: str, function: HashFunction) -> tuple[str, Fingerprint] | None:
         """Hash a file as it is now; None when the run drains first. Raises SourceError."""
         tries = 0
         while not self._drain.begun:
             try:
                 with self._drain.cut():
-                    return await self._sender.sha256(path)
+                    return await self._sender.hash_content(path, function)
             except SourceError as error:
                 tries += 1
                 if error.transient:
@@ -165,13 +179,14 @@ class TouchedFiles:
         One that is not `like` the file's own is read twice: a single answer may be no content of the file. Raises
         NoAnswer, also when the run drains meanwhile.
         """
+        function = function_of(like)
         receipt = await self._ledger.run(lambda store: receipt_of(store, entry_id))
         with self._occupancy.parked(), self._drain.cut():
             try:
-                found = await self._api_retry.answer(partial(self._sha256_of, receipt.file_id))
+                found = await self._api_retry.answer(partial(self._hash_of, receipt.file_id, function))
                 if found in (None, like):
                     return found
-                again = await self._api_retry.answer(partial(self._sha256_of, receipt.file_id))
+                again = await self._api_retry.answer(partial(self._hash_of, receipt.file_id, function))
                 if again not in (found, like):
                     raise NoAnswer(TWO_CONTENTS)
                 return again
@@ -181,9 +196,9 @@ class TouchedFiles:
                 raise
         raise NoAnswer("the run ended before the server gave the file back")
 
-    async def _sha256_of(self, file_id: str) -> str | None:
+    async def _hash_of(self, file_id: str, function: HashFunction) -> str | None:
         with self._waits.on(Wait.SERVER):
-            return await self._files_api.sha256_of(file_id)
+            return next(iter(await self._files_api.hashes_of(file_id, (function,))), None)
 
     async def put_back(self, entry_id: int, reason: str) -> None:
         """Record that an accepted entry is to be sent again."""

@@ -66,9 +66,9 @@ class CheckedStream:
         return self._stream.fingerprint
 
     @property
-    def sha256(self) -> str | None:
+    def content_hash(self) -> str | None:
         """The hash of everything read so far, in hex; None where nothing is hashed."""
-        return self._stream.sha256
+        return self._stream.content_hash
 
     async def read(self) -> bytes:
         """Return the next block, empty at the end.

@@ -133,6 +133,7 @@ class ResultStream:
             reason=event.reason,
             settled_utc=receipt.settled_utc,
             agent=agent,
+            blake3=receipt.blake3,
         )
 
     def _withdrawn_row(self, event: ReceiptWithdrawn) -> ExportRow:

@@ -6,6 +6,7 @@ import posixpath
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from bulk_upload.core.content_hash import BLAKE3_PREFIX
 from bulk_upload.core.text.printable import printable
 from bulk_upload.core.text.timestamps import utc_seconds
 from bulk_upload.report.page.markup import embedded
@@ -49,7 +50,7 @@ def _packed(row: ExportRow, before: tuple[str, str, str]) -> tuple[list[object],
         row.status,
         row.bytes,
         row.file_id and printable(row.file_id),
-        row.sha256,
+        row.sha256 or (row.blake3 and BLAKE3_PREFIX + row.blake3),
         # Nearly always the base name, which needs no second place.
         None if sent_name == posixpath.basename(path) else sent_name,
         row.attempts,

@@ -28,7 +28,7 @@
         const why = cells[11] ?? null;
         if (why !== null && why !== 0) reason = why;
         rows.push({
-          path, purpose, state: cells[3], size: cells[4] ?? null, id: cells[5] ?? null, sha256: cells[6] ?? null,
+          path, purpose, state: cells[3], size: cells[4] ?? null, id: cells[5] ?? null, hash: cells[6] ?? null,
           name: cells[7] ?? path.slice(path.lastIndexOf("/") + 1), attempts: cells[8] ?? 0, when: cells[9] ?? null,
           status: cells[10] ?? null, reason: why === null ? null : reason, text: null,
         });
@@ -39,7 +39,7 @@
   }
 
   const textOf = (row) =>
-    (row.text ??= [row.path, row.id, row.sha256, row.name, row.purpose, words(row.state), row.reason, row.status]
+    (row.text ??= [row.path, row.id, row.hash, row.name, row.purpose, words(row.state), row.reason, row.status]
       .filter((one) => one !== null).join("\n").toLowerCase());
 
   const COLUMNS = {
@@ -259,7 +259,7 @@
     const facts = [
       ["State", words(row.state)], ["File id", row.id], ["Purpose", row.purpose],
       ["Size", row.size === null ? null : `${bytes(row.size)} (${count.format(row.size)} bytes)`],
-      ["SHA-256", row.sha256], ["Sent as", row.id === null ? null : row.name], ["Attempts", count.format(row.attempts)],
+      row.hash?.startsWith("blake3:") ? ["BLAKE3", row.hash.slice(7)] : ["SHA-256", row.hash], ["Sent as", row.id === null ? null : row.name], ["Attempts", count.format(row.attempts)],
       ["HTTP status", row.status], ["Reason", row.reason], ["Settled", row.when === null ? null : `${moment(row.when)} UTC`],
     ];
     dialog.querySelector("h2").textContent = row.path;

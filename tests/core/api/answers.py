@@ -37,7 +37,7 @@ def answered(
         status=status,
         headers=headers or {},
         body=data,
-        sent=replace(sent(complete=complete), sha256=sha256),
+        sent=replace(sent(complete=complete), content_hash=sha256),
         now_utc_s=0.0,
         profile=replace(FLOW, keeps_names=keeps_names),
     )

@@ -188,16 +188,16 @@ def test_own_files_are_asked_for_only_where_they_decide() -> None:
 @pytest.mark.parametrize(
     ("back", "sameness"),
     [
-        (ReadBack(sha256=OURS, read_bytes=10, total_bytes=10), SAME),
-        (ReadBack(sha256=OURS, read_bytes=4, by_ranges=True), SAME),
-        (ReadBack(sha256="b" * 64, read_bytes=10, total_bytes=10), OTHER),
-        (ReadBack(sha256=None, read_bytes=0, total_bytes=11), OTHER),
-        (ReadBack(sha256=None, read_bytes=0, reason="HTTP 404"), UNREADABLE),
+        (ReadBack(hashes=(OURS,), read_bytes=10, total_bytes=10), SAME),
+        (ReadBack(hashes=(OURS,), read_bytes=4, by_ranges=True), SAME),
+        (ReadBack(hashes=("b" * 64,), read_bytes=10, total_bytes=10), OTHER),
+        (ReadBack(read_bytes=0, total_bytes=11), OTHER),
+        (ReadBack(read_bytes=0, reason="HTTP 404"), UNREADABLE),
     ],
 )
 def test_what_came_back(back: ReadBack, sameness: Sameness) -> None:
     """Another length is other content; nothing at all is no evidence."""
-    assert sameness_of(back, file_bytes=10, sha256=OURS) is sameness
+    assert sameness_of(back, file_bytes=10, content_hash=OURS) is sameness
 
 
 @pytest.mark.parametrize("offset_s", [-86_400.0, -20.0, 0.0, 3600.0])

@@ -7,6 +7,7 @@ import pytest
 
 from bulk_upload.core.api.connection import Connection
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.finding import Finding, Severity
 from bulk_upload.core.fleet.messages import (
     AgentJob,
@@ -95,7 +96,7 @@ def test_frames_are_lists_of_tagged_messages() -> None:
         outcome=outcome,
         complete=True,
         handed_bytes=10,
-        sha256="ab",
+        content_hash="ab",
         fingerprint=Fingerprint(size=1, mtime_ns=2, inode=3),
         wire_bytes=10,
         handed_bytes_total=10,
@@ -120,7 +121,7 @@ def test_a_job_crosses_whole() -> None:
         follow_symlinks=False,
         allow_outside=False,
         ignore_ctime=False,
-        hashing=True,
+        hashing=HashFunction.SHA256,
         connections_max=8,
         checks=True,
         purposes=tuple(PURPOSES.values()),

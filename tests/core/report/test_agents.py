@@ -42,7 +42,7 @@ def end(path: str, outcome: Outcome = OK, attempt_no: int = 1) -> AttemptEnded:
 
 def settled(path: str, state: EntryState = EntryState.ACCEPTED, origin: ReceiptOrigin | None = None) -> Event:
     receipt = Receipt(
-        path=path, purpose="p", file_id="id", file_bytes=10, sha256=None, sent_name=path,
+        path=path, purpose="p", file_id="id", file_bytes=10, content_hash=None, sent_name=path,
         obtained=origin or ReceiptOrigin.ANSWERED, size_confirmed=True, settled_utc="",
     )  # fmt: skip
     is_accepted = state is EntryState.ACCEPTED

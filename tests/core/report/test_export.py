@@ -23,13 +23,28 @@ def test_the_columns_are_the_contract() -> None:
     """Scripts depend on these names in this order; new columns go to the end."""
     assert COLUMNS == (
         "path", "purpose", "status", "file_id", "bytes", "sha256", "sent_name", "attempts", "http_status",
-        "reason", "first_seen_utc", "settled_utc", "agent",
+        "reason", "first_seen_utc", "settled_utc", "agent", "blake3",
     )  # fmt: skip
 
 
 def test_a_row_has_a_cell_for_each_column() -> None:
     """Numbers are digits, zero included, and what is not known is empty."""
-    assert csv_cells(_row("a")) == ["a", "fine-tune", "accepted", "", "0", "", "", "1", "", "", "", "", ""]
+    assert csv_cells(_row("a")) == [
+        "a",
+        "fine-tune",
+        "accepted",
+        "",
+        "0",
+        "",
+        "",
+        "1",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "|", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
@@ -62,7 +77,7 @@ def test_a_plain_line_is_what_a_csv_writer_makes_of_the_cells(
 def test_most_rows_are_plain() -> None:
     """Spaces and letters of any script take the quick way."""
     row = ExportRow(path="a b/ü雪.jsonl", purpose="p", status="accepted", bytes=0)
-    assert plain_csv_line(row) == "a b/ü雪.jsonl,p,accepted,,0,,,0,,,,,"
+    assert plain_csv_line(row) == "a b/ü雪.jsonl,p,accepted,,0,,,0,,,,,,"
 
 
 def test_numbers_are_never_made_text() -> None:

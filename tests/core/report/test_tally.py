@@ -148,7 +148,7 @@ def test_receipts_say_how_sure_they_are(
 ) -> None:
     """Files found in the list and sizes the server did not name are counted apart."""
     receipt = Receipt(
-        path="a", purpose="p", file_id="file-1", file_bytes=10, sha256=None, sent_name="a", obtained=obtained,
+        path="a", purpose="p", file_id="file-1", file_bytes=10, content_hash=None, sent_name="a", obtained=obtained,
         size_confirmed=size_confirmed, settled_utc="2026-06-18T09:30:00.000000Z",
     )  # fmt: skip
     tally = _tally(_settled("a", receipt=receipt))

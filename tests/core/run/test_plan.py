@@ -28,7 +28,7 @@ def known(
     reason: str | None = None,
 ) -> KnownEntry:
     """Return the ledger's view of an entry."""
-    return KnownEntry(entry_id=1, state=state, fingerprint=fingerprint, sha256=sha256, reason=reason)
+    return KnownEntry(entry_id=1, state=state, fingerprint=fingerprint, content_hash=sha256, reason=reason)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_a_doubt_is_never_sent(fingerprint: Fingerprint | None) -> None:
 def test_same_content() -> None:
     """A touched file with the receipt's hash is settled; another hash makes it a new file to send."""
     entry = known(EntryState.ACCEPTED)
-    assert same_content(entry.sha256, HASH).step is Step.SETTLED
-    assert same_content(entry.sha256, "b" * 64).step is Step.SEND
+    assert same_content(entry.content_hash, HASH).step is Step.SETTLED
+    assert same_content(entry.content_hash, "b" * 64).step is Step.SEND
 
 
 def executed(
@@ -140,7 +140,7 @@ def executed(
     sha256: str | None,
 ) -> KnownEntry | None:
     """Return the ledger's view once a run has done `step`, where sending ends in `end`."""
-    if entry is not None and step is Step.COMPARE and sha256 == entry.sha256:
+    if entry is not None and step is Step.COMPARE and sha256 == entry.content_hash:
         return replace(entry, fingerprint=fingerprint)
     if step in (Step.SEND, Step.COMPARE):
         return known(end, fingerprint, sha256)
@@ -155,7 +155,7 @@ FINGERPRINTS = st.builds(
 HASHES = st.sampled_from(["a", "b"])
 VIEWS = st.none() | st.builds(
     lambda state, fingerprint, sha256: KnownEntry(
-        entry_id=1, state=state, fingerprint=fingerprint, sha256=sha256, reason=None
+        entry_id=1, state=state, fingerprint=fingerprint, content_hash=sha256, reason=None
     ),
     state=st.sampled_from(EntryState),
     fingerprint=st.none() | FINGERPRINTS,

@@ -30,7 +30,7 @@ RECEIPT = HeldReceipt(
     sent_name="b.jsonl",
     purpose="fine-tune",
     file_bytes=10,
-    sha256="a" * 64,
+    content_hash="a" * 64,
     superseded=False,
 )
 FILE = ListedFile(
@@ -46,7 +46,7 @@ ALIKE = LookAlike(
     has_receipt=True,
     sent_at_utc_s=NOW_S - 1,
     ended_at_utc_s=NOW_S + 1,
-    sha256="a" * 64,
+    content_hash="a" * 64,
 )
 
 
@@ -87,11 +87,11 @@ def test_what_the_server_does_not_tell_cannot_differ() -> None:
 
 def test_content_is_compared_by_hash() -> None:
     """The same hash is no difference; another one is, and so is content that cannot be read back."""
-    assert content_difference(RECEIPT, ReadBack(sha256="a" * 64, read_bytes=1)) is None
+    assert content_difference(RECEIPT, ReadBack(hashes=("a" * 64,), read_bytes=1)) is None
     for back, words in (
-        (ReadBack(sha256="b" * 64, read_bytes=1), f"the server returned sha256 {'b' * 64}"),
-        (ReadBack(sha256=None, read_bytes=0, total_bytes=7), "bytes were sent, the server returned 7"),
-        (ReadBack(sha256=None, read_bytes=0, reason="the server returns no content, HTTP 404"), "HTTP 404"),
+        (ReadBack(hashes=("b" * 64,), read_bytes=1), f"the server returned sha256 {'b' * 64}"),
+        (ReadBack(read_bytes=0, total_bytes=7), "bytes were sent, the server returned 7"),
+        (ReadBack(read_bytes=0, reason="the server returns no content, HTTP 404"), "HTTP 404"),
     ):
         different = content_difference(RECEIPT, back)
         assert different is not None

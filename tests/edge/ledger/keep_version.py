@@ -43,7 +43,7 @@ def tell_story(path: Path) -> None:
         store.tried(changed, accepted("file-3"), newer, utc_s=START_S + 60)
         store.tried(found, LOST)
         listed = ListedFile(file_id="file-4", bytes=100, created_at="2026-05-28T20:26:40Z")
-        store.adopt(store.open_doubts()[0], listed, sha256=None, utc_s=START_S + 90)
+        store.adopt(store.open_doubts()[0], listed, content_hash=None, utc_s=START_S + 90)
         store.tried(
             doubtful, InDoubt(reason="HTTP 500", answered=True, http_status=500, candidate_id="file-5")
         )

@@ -45,7 +45,7 @@ def body(fingerprint: Fingerprint = PRINT, *, complete: bool = True) -> SentBody
         purpose="fine-tune",
         file_bytes=fingerprint.size,
         complete=complete,
-        sha256="a" * 64,
+        content_hash="a" * 64,
         fingerprint=fingerprint,
     )
 

@@ -148,7 +148,7 @@ def fused(fuse: Fuse) -> type[sqlite3.Connection]:
 
 def adopted(store: LedgerStore) -> bool:
     (doubt,) = store.doubts(settle_answered_s=2, settle_lost_s=30)
-    return store.adopt(doubt, ListedFile(file_id="id-2"), sha256=None, utc_s=START_S)
+    return store.adopt(doubt, ListedFile(file_id="id-2"), content_hash=None, utc_s=START_S)
 
 
 def released(store: LedgerStore) -> None:

@@ -86,7 +86,7 @@ def test_an_id_that_the_server_gives_again_is_the_new_files(store: Store, tmp_pa
     store.tried(two, accepted("file-1"))
     (doubt,) = store.open_doubts()
     again = ListedFile(file_id="file-1", filename="b", bytes=PRINT.size, purpose="fine-tune", created_at=None)
-    assert store.adopt(doubt, again, sha256=None, utc_s=START_S + 20)
+    assert store.adopt(doubt, again, content_hash=None, utc_s=START_S + 20)
     assert row_of(tmp_path, "a", status="accepted").file_id == "file-2"
     assert row_of(tmp_path, "b", status="accepted").file_id == "file-1"
     assert store.claimed(["file-1"]) == {"file-1"}

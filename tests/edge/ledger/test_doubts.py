@@ -116,13 +116,13 @@ def test_adoption_gives_the_entry_its_receipt(store: Store) -> None:
     (one,) = store.known(entry("a"))
     store.tried(one, accepted("id-1"))
     store.tried(one, InDoubt(reason="500", answered=True, http_status=500), NEWER)
-    assert store.adopt(doubt(store), listed("id-9"), sha256="b" * 64, utc_s=START_S + 8)
+    assert store.adopt(doubt(store), listed("id-9"), content_hash="b" * 64, utc_s=START_S + 8)
     row = store.row(one)
     assert (row["state"], row["http_status"], row["reason"]) == ("accepted", None, None)
     assert (row["size"], row["settled_utc"], row["attempt_count"]) == (200, utc_text(START_S + 8), 2)
     receipt = receipt_of(store, one)
     assert (receipt.file_id, receipt.file_bytes, receipt.obtained) == ("id-9", 200, ReceiptOrigin.RECONCILED)
-    assert receipt.sha256 == "a" * 64
+    assert receipt.content_hash == "a" * 64
     assert store.open_doubts() == []
     assert attempt(store, 2)["resolution"] == "adopted id-9"
     decided = store.connection.execute(
@@ -137,7 +137,7 @@ def test_adoption_keeps_the_hash_of_a_dead_run(store: Store) -> None:
     store.intended(one)
     store.begin_run(version="2", utc_s=START_S + 1)
     assert store.attempt_fingerprint(1) == PRINT
-    assert store.adopt(doubt(store), listed("id-1"), sha256="b" * 64, utc_s=START_S + 2)
+    assert store.adopt(doubt(store), listed("id-1"), content_hash="b" * 64, utc_s=START_S + 2)
     assert receipt_of(store, one).sha256 == "b" * 64
 
 
@@ -147,7 +147,7 @@ def test_a_claimed_file_is_not_adopted(store: Store) -> None:
     store.tried(two, LOST)
     before = doubt(store)
     store.tried(one, accepted("id-1"))
-    assert not store.adopt(before, listed("id-1"), sha256=None, utc_s=START_S)
+    assert not store.adopt(before, listed("id-1"), content_hash=None, utc_s=START_S)
     assert doubt(store) == before
     assert store.row(two)["state"] == "in_doubt"
 
@@ -181,7 +181,7 @@ def test_a_receipt_that_rests_on_an_answer_can_be_questioned(store: Store) -> No
     ((file_id, claim),) = rival_claims(store.connection, entry_id=two, file_ids=["id-0", "id-1"])
     assert (file_id, claim.entry_id) == ("id-1", one)
     assert rival_claims(store.connection, entry_id=one, file_ids=["id-1"]) == []
-    assert store.adopt(doubt, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
+    assert store.adopt(doubt, ListedFile(file_id="id-1"), content_hash=None, utc_s=START_S)
     assert receipt_by_answer(store, file_id="id-1") is None
     assert store.row(one)["state"] == "accepted"
 
@@ -196,13 +196,13 @@ def test_a_questioned_id_that_turns_out_to_be_anothers_is_withdrawn(store: Store
     assert question_receipt(store, receipt, reason="another has it, too", decided_by="x", utc_s=START_S)
     of_one, of_two = sorted(store.open_doubts(), key=lambda doubt: doubt.entry_id)
     assert (of_one.candidate_id, of_two.candidate_id) == ("id-1", "id-1")
-    assert store.adopt(of_two, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
+    assert store.adopt(of_two, ListedFile(file_id="id-1"), content_hash=None, utc_s=START_S)
     assert (store.row(one)["state"], store.row(one)["receipt_id"]) == ("in_doubt", None)
     (of_one,) = store.open_doubts()
     assert of_one.candidate_withdrawn
     rows = store.connection.execute("SELECT entry_id, withdrawn_reason FROM receipts ORDER BY receipt_id")
     assert rows.fetchall() == [(one, "it is another entry's file"), (two, None)]
-    assert not store.adopt(of_one, ListedFile(file_id="id-1"), sha256=None, utc_s=START_S)
+    assert not store.adopt(of_one, ListedFile(file_id="id-1"), content_hash=None, utc_s=START_S)
 
 
 def test_an_answer_with_a_withdrawn_id_names_no_candidate(store: Store) -> None:

@@ -183,7 +183,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def adopt(self, data: st.DataObject, file_id: str) -> None:
         doubt = data.draw(st.sampled_from(self.doubts()))
         one = self.in_doubt(doubt)
-        done = self.store.adopt(doubt, ListedFile(file_id=file_id), sha256=None, utc_s=self.now)
+        done = self.store.adopt(doubt, ListedFile(file_id=file_id), content_hash=None, utc_s=self.now)
         assert done == (file_id not in self.claimed())
         if done:
             one.state, one.doubt, one.receipt = EntryState.ACCEPTED, None, file_id

@@ -98,4 +98,4 @@ def test_the_hash_of_a_receipt_is_found_by_its_id(tmp_path: Path) -> None:
         (entry_id,) = store.known(entry("a"))
         store.tried(entry_id, accepted("file-1"))
     with LedgerReader(os.fspath(path)) as reader:
-        assert (reader.sha256_of("file-1"), reader.sha256_of("file-2")) == ("a" * 64, None)
+        assert (reader.receipt_hash_of("file-1"), reader.receipt_hash_of("file-2")) == ("a" * 64, None)

@@ -30,12 +30,12 @@ def test_what_an_attempt_sent(tmp_path: Path) -> None:
         (one, two) = store.known(entry("a\udce9.jsonl"), entry("b"))
         store.tried(one, LOST, utc_s=START_S + 1)
         sent = sent_content(store, 1)
-        assert (sent.path, sent.fingerprint, sent.sha256) == ("a\udce9.jsonl", PRINT, SHA256)
+        assert (sent.path, sent.fingerprint, sent.content_hash) == ("a\udce9.jsonl", PRINT, SHA256)
         assert (sent.began_utc_s, sent.ended_utc_s) == (START_S + 1, START_S + 1)
         store.intended(two, utc_s=START_S + 2)
         store.begin_run(version="1.0", utc_s=START_S + 60)
         dead = sent_content(store, 2)
-        assert (dead.sha256, dead.began_utc_s) == (None, START_S + 2)
+        assert (dead.content_hash, dead.began_utc_s) == (None, START_S + 2)
         assert START_S + 2 <= dead.ended_utc_s <= START_S + 60
         with pytest.raises(LookupError):
             sent_content(store, 77)
@@ -73,7 +73,12 @@ def test_copies_that_no_attempt_explains(tmp_path: Path) -> None:
             listed("id-5", purpose="pre-train"),
         ]
         (copy,) = second_copies_seen(store, files)
-        assert (copy.file.file_id, copy.path, copy.file_bytes, copy.sha256) == ("id-2", "a", 100, SHA256)
+        assert (copy.file.file_id, copy.path, copy.file_bytes, copy.content_hash) == (
+            "id-2",
+            "a",
+            100,
+            SHA256,
+        )
         assert second_copies_seen(store, []) == []
         assert second_copies_seen(store, files[:1]) == []
         # `name` is in flight for the other entry, then its answer is lost: either may have left the file.
@@ -104,6 +109,8 @@ def test_how_a_file_was_compared_is_kept(tmp_path: Path) -> None:
         (one,) = store.known(entry("a"))
         store.tried(one, LOST)
         (doubt,) = store.open_doubts()
-        assert store.adopt(doubt, listed("id-1"), sha256=None, utc_s=START_S, detail="content compared whole")
+        assert store.adopt(
+            doubt, listed("id-1"), content_hash=None, utc_s=START_S, detail="content compared whole"
+        )
         rows = store.connection.execute("SELECT decision, detail FROM decisions").fetchall()
         assert rows == [("adopted id-1", "content compared whole")]

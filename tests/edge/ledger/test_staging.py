@@ -141,7 +141,7 @@ def test_entries_stand_beside_what_the_ledger_knows(tmp_path: Path, staging: Sta
     staging.attach(os.fspath(tmp_path / "a"))
     known = {one.entry.path: one.known for one in all_staged(staging)}
     assert known == {
-        "done": KnownEntry(entry_id=2, state=EntryState.ACCEPTED, fingerprint=PRINT, sha256="a" * 64),
+        "done": KnownEntry(entry_id=2, state=EntryState.ACCEPTED, fingerprint=PRINT, content_hash="a" * 64),
         "new": KnownEntry(entry_id=1, state=EntryState.PENDING),
         "unknown": None,
         "bad": KnownEntry(entry_id=3, state=EntryState.REJECTED, fingerprint=PRINT, reason="bad"),
@@ -192,7 +192,7 @@ def test_what_the_ledger_recorded_last_is_recalled_by_key(tmp_path: Path) -> Non
         for part in ("size", "mtime_ns", "inode")
     )
     assert staging.known(keys["done"]) == KnownEntry(
-        entry_id=2, state=EntryState.ACCEPTED, fingerprint=PRINT, sha256="a" * 64
+        entry_id=2, state=EntryState.ACCEPTED, fingerprint=PRINT, content_hash="a" * 64
     )
     assert staging.known(keys["unknown"]) is None
     staging.close()

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bulk_upload.core.limits.caps import CapChange
 from bulk_upload.core.limits.change_log import ControllerState
@@ -28,6 +29,7 @@ from bulk_upload.core.model import (
 from bulk_upload.core.run.records import state_after
 from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger import note_changes, note_states, refresh, remember, remembered
+from bulk_upload.edge.ledger.owned_ids import have_other_contents
 from bulk_upload.edge.ledger.reading.receipts import receipt_of
 from tests.edge.ledger.stage import (
     JOB,
@@ -153,13 +155,48 @@ def test_every_outcome_is_recorded(store: Store, outcome: Outcome, name: str, st
     assert {one.candidate_id for one in store.open_doubts()} == ({"c"} if name == "in_doubt" else set())
 
 
+BLAKE3 = f"blake3:{'b' * 64}"
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["with the intent", "with the end"])
+@pytest.mark.parametrize("in_group", [True, False], ids=["in a group", "alone"])
+def test_a_hash_is_in_the_column_of_its_function(store: Store, in_group: bool, is_early: bool) -> None:
+    """`sha256` never holds another hash, and what is read says again which function made it."""
+    (one,) = store.known(entry("a"))
+    first, last = (BLAKE3, None) if is_early else (None, BLAKE3)
+    (attempt_id,) = store.intend([replace(intent(one), content_hash=first)])
+    over = attempt_over(attempt_id, one, accepted("id-1"), utc_s=START_S)
+    over = replace(over, sent=replace(over.sent, content_hash=last))
+    if in_group:
+        store.conclude_all([over])
+    else:
+        store.conclude(over)
+    for table in ("attempts", "receipts"):
+        assert store.connection.execute(f"SELECT sha256, blake3 FROM {table}").fetchall() == [
+            (None, "b" * 64)
+        ]
+    receipt = receipt_of(store, one)
+    assert (receipt.content_hash, receipt.sha256, receipt.blake3) == (BLAKE3, None, "b" * 64)
+
+
+def test_contents_are_other_ones_only_by_hashes_of_one_function(store: Store) -> None:
+    """Two hashes that differ prove that contents do, unless different functions made them."""
+    ids = []
+    for path, content_hash in {"a": "a" * 64, "b": "b" * 64, "c": BLAKE3, "d": "a" * 64, "e": None}.items():
+        ids += store.intend([replace(intent(store.known(entry(path))[0]), content_hash=content_hash)])
+    sha_a, sha_b, blake_b, sha_a_again, unknown = ids
+    assert have_other_contents(store.connection, [sha_a, sha_b])
+    for alike in ([sha_a, sha_a_again], [sha_a, unknown], [sha_a, blake_b], [sha_a, sha_b, blake_b]):
+        assert not have_other_contents(store.connection, alike)
+
+
 def test_an_accepted_attempt_has_a_receipt(store: Store) -> None:
     """The receipt binds path, content and purpose to the id, and says how it was obtained."""
     (one,) = store.known(entry("a\udcff"))
     store.tried(one, accepted("id-1", created_at="then"), utc_s=START_S + 2)
     receipt = receipt_of(store, one)
     assert (receipt.path, receipt.purpose, receipt.file_id) == ("a\udcff", "fine-tune", "id-1")
-    assert (receipt.file_bytes, receipt.sha256, receipt.sent_name) == (100, "a" * 64, "name")
+    assert (receipt.file_bytes, receipt.content_hash, receipt.sent_name) == (100, "a" * 64, "name")
     assert (receipt.obtained, receipt.size_confirmed) == (ReceiptOrigin.ANSWERED, True)
     assert receipt.settled_utc == utc_text(START_S + 2)
     found = store.connection.execute("SELECT server_created_at, superseded_utc FROM receipts").fetchall()
@@ -253,7 +290,7 @@ def test_settle_explain_and_refresh_change_one_thing_each(store: Store) -> None:
     )
     store.explain(one, "still gone")
     assert store.row(one) == row | {"reason": "still gone"}
-    refresh(store, one, NEWER, sha256="a" * 64)
+    refresh(store, one, NEWER, content_hash="a" * 64)
     assert store.row(one) == row | {"reason": "still gone", "size": 200, "mtime_ns": 2, "inode": 8}
     store.settle(one, EntryState.PENDING, reason=None, utc_s=START_S + 4)
     assert store.row(one)["settled_utc"] is None
@@ -275,12 +312,12 @@ def test_what_is_not_there_cannot_be_changed(store: Store) -> None:
     for step in (
         lambda: store.settle(77, EntryState.PENDING, reason=None, utc_s=START_S),
         lambda: store.explain(77, "why"),
-        lambda: refresh(store, 77, PRINT, sha256="a" * 64),
+        lambda: refresh(store, 77, PRINT, content_hash="a" * 64),
         lambda: store.mark_not_sent([1], reason="late", utc_s=START_S),
         lambda: store.conclude(attempt_over(1, one, accepted("id-1"))),
         lambda: store.conclude(attempt_over(77, one, accepted("id-1"))),
         lambda: store.release(known, "again", utc_s=START_S),
-        lambda: store.adopt(known, listed("id-9"), sha256=None, utc_s=START_S),
+        lambda: store.adopt(known, listed("id-9"), content_hash=None, utc_s=START_S),
         lambda: store.attempt_fingerprint(77),
     ):
         store.connection.execute("BEGIN")
@@ -336,10 +373,10 @@ def test_any_fingerprint_comes_back(store: Store, fingerprint: Fingerprint) -> N
     (one,) = store.known(entry("a"))
     store.tried(one, LOST, fingerprint)
     assert store.attempt_fingerprint(1) == fingerprint
-    assert store.adopt(doubt(store), listed("id-1"), sha256=None, utc_s=START_S)
+    assert store.adopt(doubt(store), listed("id-1"), content_hash=None, utc_s=START_S)
     assert receipt_of(store, one).file_bytes == fingerprint.size
-    refresh(store, one, PRINT, sha256="a" * 64)
-    refresh(store, one, fingerprint, sha256="a" * 64)
+    refresh(store, one, PRINT, content_hash="a" * 64)
+    refresh(store, one, fingerprint, content_hash="a" * 64)
 
 
 ODD_TEXTS = ["\ud800", "\udcff", "\udfff a \ud83d", "a\0b", "ü\u202e\n", "x" * 100_000, ""]
@@ -356,7 +393,7 @@ def test_any_text_can_be_recorded(store: Store, text: str) -> None:
     assert len(doubt(store).purpose) >= len(text)
     store.explain(one, text)
     file = ListedFile(file_id="id-1", filename=text, bytes=100, purpose=text, created_at=text)
-    assert store.adopt(doubt(store), file, sha256=None, utc_s=START_S)
+    assert store.adopt(doubt(store), file, content_hash=None, utc_s=START_S)
     assert receipt_of(store, one).file_id == "id-1"
     store.tried(one, Rejected(http_status=400, reason=text, request_id=text))
     store.tried(one, LOST)

@@ -141,12 +141,12 @@ def test_a_withdrawn_id_is_its_real_owners_by_evidence_only(store: Store) -> Non
     assert isinstance(store.tried(c, accepted("file-a")), InDoubt)
     assert store.claimed(["file-a", "file-b"]) == set()
     first, second, _ = store.open_doubts()
-    assert store.adopt(first, listed("file-a"), sha256=None, utc_s=START_S + 9)
-    assert store.adopt(second, listed("file-b"), sha256=None, utc_s=START_S + 9)
+    assert store.adopt(first, listed("file-a"), content_hash=None, utc_s=START_S + 9)
+    assert store.adopt(second, listed("file-b"), content_hash=None, utc_s=START_S + 9)
     assert (held(store, a).file_id, held(store, b).file_id) == ("file-a", "file-b")
     assert store.claimed(["file-a", "file-b"]) == {"file-a", "file-b"}
     (third,) = store.open_doubts()
-    assert not store.adopt(third, listed("file-a"), sha256=None, utc_s=START_S + 9)
+    assert not store.adopt(third, listed("file-a"), content_hash=None, utc_s=START_S + 9)
 
 
 def test_an_id_has_one_receipt_that_is_believed(store: Store) -> None:
@@ -171,7 +171,7 @@ def test_a_receipt_in_question_stays_until_it_is_decided(store: Store, tmp_path:
     (doubt,) = store.open_doubts()
     assert (doubt.candidate_id, doubt.candidate_withdrawn) == ("file-a", False)
     assert store.claimed(["file-a"]) == set()
-    assert store.adopt(doubt, listed("file-a"), sha256=None, utc_s=START_S + 9)
+    assert store.adopt(doubt, listed("file-a"), content_hash=None, utc_s=START_S + 9)
     assert held(store, one) == receipt
     assert query(tmp_path / "a", "SELECT file_id, obtained, withdrawn_utc FROM receipts") == [
         ("file-a", "answered", None)
@@ -188,7 +188,7 @@ def test_a_receipt_in_question_is_withdrawn_where_it_was_false(
     question(store, held(store, one))
     (doubt,) = store.open_doubts()
     if is_found:
-        assert store.adopt(doubt, listed("file-a"), sha256=None, utc_s=START_S + 9)
+        assert store.adopt(doubt, listed("file-a"), content_hash=None, utc_s=START_S + 9)
         assert held(store, one).file_id == "file-a"
         why = "the file is file-a"
     else:
@@ -206,7 +206,7 @@ def test_a_withdrawn_receipt_of_a_list_is_in_doubt_again(store: Store) -> None:
     (one,) = store.known(entry("a"))
     store.tried(one, InDoubt(reason="lost", answered=False))
     (doubt,) = store.open_doubts()
-    store.adopt(doubt, listed("file-x"), sha256=None, utc_s=START_S, obtained=ReceiptOrigin.ADOPTED)
+    store.adopt(doubt, listed("file-x"), content_hash=None, utc_s=START_S, obtained=ReceiptOrigin.ADOPTED)
     assert store.open_doubts() == []
     withdraw(store, held(store, one))
     (again,) = store.open_doubts()

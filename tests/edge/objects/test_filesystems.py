@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import fsspec
 import pytest
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.model import Fingerprint
@@ -86,9 +87,11 @@ async def test_read(memory: Any, stores: Stores, reader: ObjectReader) -> None:
     expected = planned(stores, path)
     assert await read(reader, path, expected) == LARGE
     assert await read(reader, f"{HOME}/empty") == b""
-    whole, _ = await reader.sha256(path)
+    whole, _ = await reader.hash_content(path, HashFunction.SHA256)
     assert whole == hashlib.sha256(LARGE).hexdigest()
-    part, _ = await reader.sha256(path, expected=expected, ranges=[ByteRange(start=7, length=99)])
+    part, _ = await reader.hash_content(
+        path, HashFunction.SHA256, expected=expected, ranges=[ByteRange(start=7, length=99)]
+    )
     assert part == hashlib.sha256(LARGE[7:106]).hexdigest()
     loaded = await reader.load([f"{HOME}/many/{number:03}" for number in range(40)])
     contents = [one.content for one in loaded if isinstance(one, LoadedFile)]

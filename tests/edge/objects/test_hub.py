@@ -13,6 +13,7 @@ from huggingface_hub import HfApi, close_session
 from huggingface_hub.hf_api import RepoFile
 from msgspec.structs import replace
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.manifest.paths import PathComplaint
 from bulk_upload.core.model import Fingerprint
@@ -224,13 +225,13 @@ async def test_parts_are_hashed(store: ObjectStore, reader: ObjectReader) -> Non
     path = f"{HOME}/large.jsonl"
     expected = planned(stores_of(store), path)
     ranges = [ByteRange(start=5, length=70), ByteRange(start=LARGE_BYTES - 9, length=9)]
-    found, _ = await reader.sha256(path, expected=expected, ranges=ranges)
+    found, _ = await reader.hash_content(path, HashFunction.SHA256, expected=expected, ranges=ranges)
     assert found == hashlib.sha256(LARGE[5:75] + LARGE[-9:]).hexdigest()
-    whole, _ = await reader.sha256(path)
+    whole, _ = await reader.hash_content(path, HashFunction.SHA256)
     assert whole == hashlib.sha256(LARGE).hexdigest()
     store.use_faults(ObjectFaults(ranges=False))
     with pytest.raises(SourceError, match="parts"):
-        await reader.sha256(path, expected=expected, ranges=ranges)
+        await reader.hash_content(path, HashFunction.SHA256, expected=expected, ranges=ranges)
 
 
 async def test_the_token_stays_with_the_hub(store: ObjectStore, reader: ObjectReader) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.content import ByteRange
 from bulk_upload.core.run.source import LoadedFile, SourceChanged, SourceError, SourceGrew
 from bulk_upload.edge.objects.reader import SMALL_OBJECT_BYTES_MAX, ObjectReader
@@ -61,7 +62,7 @@ async def read(reader: ObjectReader, path: str, expected: Fingerprint | None) ->
     async with reader.source(path, expected=expected) as stream:
         while block := await stream.read():
             blocks.append(block)
-        return b"".join(blocks), stream.sha256
+        return b"".join(blocks), stream.content_hash
 
 
 async def taken(reader: ObjectReader, path: str, expected: Fingerprint) -> tuple[int, SourceError]:
@@ -228,7 +229,7 @@ async def test_small_ones_are_loaded_together(store: ObjectStore, reader: Object
     assert store.counts[GET] - before[GET] == 50
     good = [one for one in loaded if isinstance(one, LoadedFile)]
     assert [one.content for one in good[:7]] == [f"content {number}\n".encode() for number in range(7)]
-    assert good[0].sha256 == hashlib.sha256(b"content 0\n").hexdigest()
+    assert good[0].content_hash == hashlib.sha256(b"content 0\n").hexdigest()
     assert len(good) == 47
     assert isinstance(loaded[7], SourceError)
     assert isinstance(loaded[8], SourceChanged)
@@ -241,15 +242,15 @@ async def test_small_ones_are_loaded_together(store: ObjectStore, reader: Object
 async def test_hashes_are_of_one_version(store: ObjectStore, reader: ObjectReader) -> None:
     """Whole or in parts, an object is hashed as the version that is there, or refused."""
     planned = await version(reader)
-    sha256, found = await reader.sha256(PATH)
+    sha256, found = await reader.hash_content(PATH, HashFunction.SHA256)
     assert (sha256, found.same_version(planned)) == (hashlib.sha256(LARGE).hexdigest(), True)
     ranges = (ByteRange(start=5, length=100), ByteRange(start=1000, length=7))
-    sha256, _ = await reader.sha256(PATH, expected=planned, ranges=ranges)
+    sha256, _ = await reader.hash_content(PATH, HashFunction.SHA256, expected=planned, ranges=ranges)
     assert sha256 == hashlib.sha256(LARGE[5:105] + LARGE[1000:1007]).hexdigest()
     other = replace(planned, etag="other")
     for parts in ((), ranges):
         with pytest.raises(SourceChanged):
-            await reader.sha256(PATH, expected=other, ranges=parts)
+            await reader.hash_content(PATH, HashFunction.SHA256, expected=other, ranges=parts)
 
 
 async def test_the_next_block_is_fetched_while_one_is_sent(store: ObjectStore, reader: ObjectReader) -> None:

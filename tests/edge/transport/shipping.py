@@ -30,7 +30,7 @@ def loaded(content: bytes = b'{"messages": []}\n') -> LoadedFile:
     """Return a small file as the reader hands it over."""
     return LoadedFile(
         content=content,
-        sha256=hashlib.sha256(content).hexdigest(),
+        content_hash=hashlib.sha256(content).hexdigest(),
         fingerprint=Fingerprint(size=len(content), mtime_ns=1, inode=1),
     )
 
@@ -46,7 +46,7 @@ class Blocks:
         self._reads = 0
 
     @property
-    def sha256(self) -> str:
+    def content_hash(self) -> str:
         return hashlib.sha256(self.content[: self._at]).hexdigest()
 
     async def read(self) -> bytes:

@@ -68,7 +68,7 @@ async def test_every_file_arrives_whole_and_under_its_name() -> None:
     (record,) = sandbox.uploads
     assert (record.path, record.content_length, record.body_bytes) == ("/v1/flow/bulk_files", handed, handed)
     assert tuple(one.filename for one in record.bulk_files) == NAMES
-    assert [one.sha256 for one in record.bulk_files] == [one.sha256 for one in report.sent]
+    assert [one.sha256 for one in record.bulk_files] == [one.content_hash for one in report.sent]
     assert all(one.complete for one in report.sent)
     assert [one.file_id for one in report.answer.outcomes if isinstance(one, Accepted)] == [
         one.file_id for one in sandbox.files
@@ -130,7 +130,7 @@ async def test_an_early_refusal_leaves_none_in_doubt() -> None:
     async with rehearsal("drop-mid:0.1") as (sandbox, transport):
         report, handed = await ship(transport, NAMES, (b"a", b"b", large, b"d"))
     assert all(isinstance(one, Unavailable) for one in report.answer.outcomes)
-    assert not any(one.complete or one.sha256 for one in report.sent)
+    assert not any(one.complete or one.content_hash for one in report.sent)
     assert handed < len(large)
     assert sandbox.files == ()
 

@@ -115,7 +115,7 @@ async def test_cancelled_while_the_answer_is_awaited_the_file_is_in_doubt(cut: i
         (report,) = heard
         assert report.outcome == InDoubt(reason="the run was cancelled", answered=False)
         assert report.sent.complete
-        assert report.sent.sha256 is not None
+        assert report.sent.content_hash is not None
         assert isinstance((await ship(transport)).outcome, Accepted)
         assert server.connections == 2
 

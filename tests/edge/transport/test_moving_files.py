@@ -87,8 +87,8 @@ class Changing:
         return self._file.fingerprint
 
     @property
-    def sha256(self) -> str | None:
-        return self._file.sha256
+    def content_hash(self) -> str | None:
+        return self._file.content_hash
 
     async def read(self) -> bytes:
         self._until -= 1
@@ -126,7 +126,7 @@ async def _next_upload_is_unharmed(transport: Transport, reader: FileReader, san
     assert isinstance(report.outcome, Accepted)
     own = [file for file in sandbox.files if file.filename == "next.jsonl"]
     assert [file.file_id for file in own] == [report.outcome.file_id]
-    assert own[0].sha256 == source.sha256
+    assert own[0].sha256 == source.content_hash
     assert sandbox.unexpected == ()
 
 
@@ -149,7 +149,7 @@ async def test_a_change_before_the_last_block_stores_nothing(path: Path, change:
             report = await ship(transport, Changing(file, lambda: _change(path, change), at=reads))
         _assert_refused(report.outcome, change)
         assert not report.sent.complete
-        assert report.sent.sha256 is None
+        assert report.sent.content_hash is None
         assert sandbox.files == ()
         await _next_upload_is_unharmed(transport, reader, sandbox)
 
@@ -190,7 +190,7 @@ async def test_a_change_after_the_last_check_leaves_the_old_version_accepted(
                     on_handed=lambda count: CHANGES[change](path) if count == 1 else None,
                 )
     assert isinstance(report.outcome, Accepted)
-    assert report.sent.sha256 == hashlib.sha256(content).hexdigest()
+    assert report.sent.content_hash == hashlib.sha256(content).hexdigest()
     assert server.requests[0].parts[-1][1] == content
     assert server.surplus == b""
 

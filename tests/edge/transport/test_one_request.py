@@ -72,7 +72,7 @@ async def test_a_connection_lost_in_mid_body_proves_nothing_is_stored(then: str,
         assert isinstance(report.outcome, Unavailable)
         assert not report.outcome.answered
         assert not report.sent.complete
-        assert report.sent.sha256 is None
+        assert report.sent.content_hash is None
         assert len(server.requests) == (2 if reused else 1)
         assert isinstance((await ship(transport)).outcome, Accepted)
 

@@ -75,7 +75,7 @@ async def test_all_of_a_file_arrives_in_order(path: Path, passes: list[int], siz
     ):
         report = await ship(transport, file, on_handed=handed.append)
     assert isinstance(report.outcome, Accepted)
-    assert report.sent.sha256 == hashlib.sha256(content).hexdigest()
+    assert report.sent.content_hash == hashlib.sha256(content).hexdigest()
     assert server.requests[0].parts[-1][1] == content
     assert server.surplus == b""
     assert sum(handed) == report.sent.handed_bytes == server.requests[0].content_length

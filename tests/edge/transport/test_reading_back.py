@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from bulk_upload.core.api.paging import PageRequest
 from bulk_upload.core.api.profile import FLOW
+from bulk_upload.core.content_hash import SHA256_ONLY, HashFunction, hash_of
 from bulk_upload.core.doubt.content import ByteRange, ReadBack, ranges_to_compare
 from bulk_upload.core.model import Accepted
 from bulk_upload.edge.transport import NoAnswer
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 CONTENT = random.Random(5000).randbytes(5000)
 RANGES = (ByteRange(0, 100), ByteRange(1000, 50), ByteRange(4900, 100))
 PARTS = CONTENT[:100] + CONTENT[1000:1050] + CONTENT[4900:]
-WHOLE_BACK = ReadBack(sha256=hashlib.sha256(CONTENT).hexdigest(), read_bytes=5000, total_bytes=5000)
-PARTS_BACK = ReadBack(sha256=hashlib.sha256(PARTS).hexdigest(), read_bytes=250, by_ranges=True)
+WHOLE_BACK = ReadBack(hashes=(hashlib.sha256(CONTENT).hexdigest(),), read_bytes=5000, total_bytes=5000)
+PARTS_BACK = ReadBack(hashes=(hashlib.sha256(PARTS).hexdigest(),), read_bytes=250, by_ranges=True)
 
 
 def serves(content: bytes = CONTENT, *, total: str | None = None, shift: int = 0, cut: int = 0) -> Scene:
@@ -51,10 +52,15 @@ def serves(content: bytes = CONTENT, *, total: str | None = None, shift: int = 0
     return scene
 
 
-async def read_back(*scenes: Scene, ranges: tuple[ByteRange, ...] = (), file_bytes: int = 5000) -> ReadBack:
+async def read_back(
+    *scenes: Scene,
+    ranges: tuple[ByteRange, ...] = (),
+    file_bytes: int = 5000,
+    functions: tuple[HashFunction, ...] = SHA256_ONLY,
+) -> ReadBack:
     server = ScriptedServer(*scenes)
     async with server.running(), transport_to(server.url, stall_s=5) as transport:
-        return await transport.read_back("f-1", file_bytes=file_bytes, ranges=ranges)
+        return await transport.read_back("f-1", file_bytes=file_bytes, ranges=ranges, functions=functions)
 
 
 async def test_a_file_is_read_back_whole_or_by_ranges(tmp_path: Path) -> None:
@@ -68,8 +74,23 @@ async def test_a_file_is_read_back_whole_or_by_ranges(tmp_path: Path) -> None:
         file_id = outcome.file_id
         assert await transport.read_back(file_id, file_bytes=5000) == WHOLE_BACK
         assert await transport.read_back(file_id, file_bytes=5000, ranges=RANGES) == PARTS_BACK
-        assert await transport.sha256_of(file_id) == WHOLE_BACK.sha256
-        assert (await transport.read_back("file-unknown", file_bytes=5000)).sha256 is None
+        assert await transport.hashes_of(file_id, SHA256_ONLY) == WHOLE_BACK.hashes
+        assert (await transport.read_back("file-unknown", file_bytes=5000)).hashes == ()
+
+
+@pytest.mark.parametrize("ranges", [(), RANGES], ids=["whole", "ranges"])
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+async def test_one_reading_is_hashed_with_every_function_that_is_asked_for(
+    encoding: str | None, ranges: tuple[ByteRange, ...]
+) -> None:
+    """Whole, compressed or by ranges: a hash of each, in the order that they were asked for."""
+    pytest.importorskip("blake3")
+    packed = answer(200, gzip.compress(CONTENT, mtime=0), {"Content-Encoding": "gzip"})
+    scene = serves() if encoding is None else stores(packed)
+    back = await read_back(*[scene] * max(1, len(ranges)), ranges=ranges, functions=tuple(HashFunction))
+    content = PARTS if back.by_ranges else CONTENT
+    assert back.by_ranges is (encoding is None and ranges == RANGES)
+    assert back.hashes == tuple(hash_of(content, one) for one in HashFunction)
 
 
 async def test_ranges_are_asked_for_one_by_one_with_the_key() -> None:
@@ -95,8 +116,8 @@ async def test_a_profile_says_where_contents_are() -> None:
             assert await transport.read_back("f-1", file_bytes=5000) == WHOLE_BACK
         async with transport_to(server.url, profile=replace(FLOW, can_read_back=False)) as transport:
             back = await transport.read_back("f-1", file_bytes=5000)
-            assert await transport.sha256_of("f-1") is None
-    assert (back.sha256, back.total_bytes) == (None, None)
+            assert await transport.hashes_of("f-1", SHA256_ONLY) == ()
+    assert (back.hashes, back.total_bytes) == ((), None)
     assert "its profile says" in back.reason
     assert [one.line for one in server.requests] == ["GET /v1/flow/files/f-1/raw/bytes HTTP/1.1"]
 
@@ -127,7 +148,7 @@ BROKEN_RANGES: dict[str, Scene] = {
 async def test_a_range_that_is_none_is_not_believed(kind: str) -> None:
     """Whatever is wrong with a range, the whole content decides."""
     back = await read_back(BROKEN_RANGES[kind], stores(answer(200, CONTENT)), ranges=RANGES)
-    assert (back.sha256, back.by_ranges, back.total_bytes) == (WHOLE_BACK.sha256, False, 5000)
+    assert (back.hashes, back.by_ranges, back.total_bytes) == (WHOLE_BACK.hashes, False, 5000)
 
 
 async def test_an_encoding_of_nothing_is_none() -> None:
@@ -147,8 +168,8 @@ async def test_a_range_of_unknown_length_is_a_range() -> None:
 async def test_a_server_without_contents_says_so(status: int, ranges: tuple[ByteRange, ...]) -> None:
     """Then there is nothing to compare, and no failure."""
     back = await read_back(stores(answer(status, b"{}")), ranges=ranges)
-    assert (back.sha256, back.total_bytes, back.reason) == (
-        None,
+    assert (back.hashes, back.total_bytes, back.reason) == (
+        (),
         None,
         f"the server returns no content, HTTP {status}",
     )
@@ -166,9 +187,7 @@ async def test_a_failure_is_a_failure(status: int) -> None:
 @pytest.mark.parametrize("size", [0, 4999, 5001, 1_000_000])
 async def test_content_of_another_length_is_not_read(size: int) -> None:
     """The length alone shows that it is not what was sent."""
-    assert await read_back(stores(answer(200, bytes(size)))) == ReadBack(
-        sha256=None, read_bytes=0, total_bytes=size
-    )
+    assert await read_back(stores(answer(200, bytes(size)))) == ReadBack(read_bytes=0, total_bytes=size)
 
 
 async def test_endless_content_is_cut_off() -> None:
@@ -180,7 +199,7 @@ async def test_endless_content_is_cut_off() -> None:
             await exchange.send(bytes(65_536))
 
     back = await read_back(endless)
-    assert back.sha256 is None
+    assert back.hashes == ()
     assert back.total_bytes is not None
     assert 5000 < back.total_bytes < 2_000_000
 
@@ -218,14 +237,14 @@ async def test_content_that_drips_is_given_up() -> None:
 async def test_compressed_content_is_what_it_holds(encoding: str, packed: bytes) -> None:
     """A server that compresses unasked is understood."""
     back = await read_back(stores(answer(200, packed, {"Content-Encoding": encoding})))
-    assert (back.sha256, back.read_bytes) == (WHOLE_BACK.sha256, len(packed))
+    assert (back.hashes, back.read_bytes) == (WHOLE_BACK.hashes, len(packed))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
 async def test_a_compressed_file_is_not_unpacked(encoding: str) -> None:
     """A stored archive that is served with the name of its encoding is still the file that was sent."""
     back = await read_back(stores(answer(200, CONTENT, {"Content-Encoding": encoding})))
-    assert back.sha256 == WHOLE_BACK.sha256
+    assert back.hashes == WHOLE_BACK.hashes
 
 
 @pytest.mark.parametrize(
@@ -241,7 +260,7 @@ async def test_what_cannot_be_unpacked_is_not_compared(
 ) -> None:
     """An unknown encoding or a damaged one is no evidence; one that holds something else is."""
     back = await read_back(stores(answer(200, body, {"Content-Encoding": encoding})))
-    assert (back.sha256, back.total_bytes) == (None, total_bytes)
+    assert (back.hashes, back.total_bytes) == ((), total_bytes)
 
 
 async def test_a_bomb_is_not_unpacked_beyond_what_was_sent() -> None:
@@ -251,7 +270,7 @@ async def test_a_bomb_is_not_unpacked_beyond_what_was_sent() -> None:
     bomb = first + again * 999
     assert len(bomb) < 2_000_000
     back = await read_back(stores(answer(200, bomb, {"Content-Encoding": "deflate"})))
-    assert back.sha256 is None
+    assert back.hashes == ()
     assert back.total_bytes is not None
     assert back.total_bytes < 2_000_000
 
@@ -386,4 +405,4 @@ async def test_the_ranges_of_a_large_file_cost_a_fraction_of_it(tmp_path: Path) 
             ranges=ranges,
         )
     parts = b"".join(content[one.start : one.last + 1] for one in ranges)
-    assert back == ReadBack(sha256=hashlib.sha256(parts).hexdigest(), read_bytes=2**20, by_ranges=True)
+    assert back == ReadBack(hashes=(hashlib.sha256(parts).hexdigest(),), read_bytes=2**20, by_ranges=True)

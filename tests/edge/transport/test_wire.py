@@ -39,7 +39,7 @@ async def test_the_announced_length_is_the_length_on_the_wire(size: int, streame
     async with server.running(), transport_to(server.url) as transport:
         report = await ship(transport, source)
     assert isinstance(report.outcome, Accepted)
-    assert report.sent.sha256 == hashlib.sha256(content).hexdigest()
+    assert report.sent.content_hash == hashlib.sha256(content).hexdigest()
     (request,) = server.requests
     assert request.header("Transfer-Encoding") is None
     assert request.content_length == len(request.body)
@@ -249,7 +249,7 @@ async def test_a_large_file_streams_in_flat_memory_on_the_readers_own_threads(
     assert isinstance(report.outcome, Accepted)
     assert received == server.requests[0].content_length
     with (tmp_path / "big.bin").open("rb") as big:
-        assert report.sent.sha256 == hashlib.file_digest(big, "sha256").hexdigest()
+        assert report.sent.content_hash == hashlib.file_digest(big, "sha256").hexdigest()
     assert peak_bytes < 20 * BLOCK
     assert {lane._pool for lane in executors} == {reader._pool}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.profile import FLOW
 from bulk_upload.core.api.server_clock import ClockOffset
+from bulk_upload.core.content_hash import SHA256_ONLY, HashFunction, function_of
 from bulk_upload.core.doubt.content import ByteRange, ReadBack
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.text.timestamps import utc_text
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 
 SENT_SHA256 = "a" * 64
+SENT_BLAKE3 = f"blake3:{'c' * 64}"
+OTHER_BLAKE3 = f"blake3:{'d' * 64}"
 
 
 class Server:
@@ -52,7 +55,7 @@ class Server:
 
     def __init__(self, chance: random.Random | None = None) -> None:
         self.files: dict[str, ListedFile] = {}
-        self.sha256s: dict[str, str] = {}
+        self.hashes: dict[str, tuple[str, ...]] = {}
         self.refuses: dict[str, int] = {}
         """The HTTP status with which it refuses the content of a file."""
         self._chance = chance
@@ -66,7 +69,7 @@ class Server:
             purpose="fine-tune",
             created_at=utc_text(START_S + at_s + self.ahead_s),
         )
-        self.sha256s[file_id] = sha256
+        self.hashes[file_id] = (sha256, SENT_BLAKE3 if sha256 == SENT_SHA256 else OTHER_BLAKE3)
 
     async def list_page(self, request: PageRequest) -> ListedPage:
         """Return all files."""
@@ -80,23 +83,35 @@ class Server:
         await self._pause()
         return found
 
-    async def sha256_of(self, file_id: str) -> str | None:
-        """Return the hash of a file."""
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+        """Return the hashes of a file."""
         await self._pause()
         if file_id in self.refuses:
             raise NoAnswer(f"reading {file_id} back gave no usable answer", http_status=self.refuses[file_id])
-        return self.sha256s[file_id] if file_id in self.files and self.has_content else None
+        if file_id not in self.files or not self.has_content:
+            return ()
+        return tuple(one for one in self.hashes[file_id] if function_of(one) in functions)
 
     async def read_back(
-        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
         """Return the hash of a file, or why there is none."""
-        sha256 = await self.sha256_of(file_id)
-        reason = "the server returns no content, HTTP 404" if sha256 is None else ""
-        return ReadBack(sha256=sha256, read_bytes=0 if sha256 is None else file_bytes, reason=reason)
+        hashes = await self.hashes_of(file_id, functions)
+        reason = "" if hashes else "the server returns no content, HTTP 404"
+        return ReadBack(hashes=hashes, read_bytes=file_bytes if hashes else 0, reason=reason)
 
     async def download(
-        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+        self,
+        file_id: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
         """Return what `read_back` does; nothing is written."""
         return await self.read_back(file_id, file_bytes=file_bytes or 0)

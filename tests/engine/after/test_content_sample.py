@@ -55,7 +55,7 @@ def test_one_garbled_content_withdraws_nothing() -> None:
 
     def garble(scene: Scene) -> None:
         read_back = scene.transport.read_back
-        answers = [ReadBack(sha256=None, read_bytes=28, total_bytes=28)]
+        answers = [ReadBack(read_bytes=28, total_bytes=28)]
 
         async def garbled(file_id: str, **options: Any) -> ReadBack:
             back = await read_back(file_id, **options)

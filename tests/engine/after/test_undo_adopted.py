@@ -36,7 +36,7 @@ def a_job(store: Store, server: Server) -> None:
     ):
         store.tried(entry_id, LOST)
         (doubt,) = store.open_doubts()
-        assert store.adopt(doubt, server.files[file_id], sha256=None, utc_s=START_S, obtained=origin)
+        assert store.adopt(doubt, server.files[file_id], content_hash=None, utc_s=START_S, obtained=origin)
     store.tried(d, accepted("file-d"))
     receipt = current_receipt(store, entry_id=d)
     assert receipt is not None

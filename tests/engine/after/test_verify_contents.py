@@ -18,7 +18,7 @@ async def test_verify_goes_on_past_a_content_that_may_not_be_read(
     host.gets("first", 0)
     host.gets("second", 100)
     server.refuses["first"] = status
-    server.sha256s["second"] = "b" * 64
+    server.hashes["second"] = ("b" * 64,)
     found, verified = await host.verify(FLOW)
     assert [(one.kind, one.file_id) for one in found] == [(DifferenceKind.CONTENT, "second")]
     assert (verified.refused_count, verified.content_count) == (1, 1)

@@ -145,7 +145,7 @@ def test_a_server_that_changes_contents_is_not_believed() -> None:
 
         async def changed(file_id: str, **options: Any) -> ReadBack:
             back = await read_back(file_id, **options)
-            return ReadBack(sha256="f" * 64, read_bytes=back.read_bytes, total_bytes=back.total_bytes)
+            return ReadBack(hashes=("f" * 64,), read_bytes=back.read_bytes, total_bytes=back.total_bytes)
 
         scene.transport.read_back = changed  # type: ignore[method-assign]
 
@@ -155,8 +155,8 @@ def test_a_server_that_changes_contents_is_not_believed() -> None:
     assert own_copies(world) == 1
 
 
-GARBLED = ReadBack(sha256=None, read_bytes=28, total_bytes=28)
-CUT_UP = ReadBack(sha256="e" * 64, read_bytes=SIZE, total_bytes=SIZE)
+GARBLED = ReadBack(read_bytes=28, total_bytes=28)
+CUT_UP = ReadBack(hashes=("e" * 64,), read_bytes=SIZE, total_bytes=SIZE)
 
 
 @pytest.mark.parametrize("answer", [GARBLED, CUT_UP], ids=["another length", "the same length"])

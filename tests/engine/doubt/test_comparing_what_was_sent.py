@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.doubt.content import ComparedBy
 from bulk_upload.core.events import AttemptEnded
 from bulk_upload.core.model import EntryState
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 def test_what_was_sent_must_be_known(what: str, hashing: bool) -> None:
     """The hash of the attempt, or the file as it was then: without either the entry stays in doubt."""
     world = a_world(Fate.LOSE_STORED)
-    settings = RunSettings(hashing=hashing)
+    function = HashFunction.SHA256 if hashing else None
+    settings = RunSettings(hashing=function)
 
     def script(scene: Scene) -> None:
         def lose_the_file(event: object) -> None:
@@ -41,7 +43,6 @@ def test_what_was_sent_must_be_known(what: str, hashing: bool) -> None:
                 if what == "changed":
                     world.files.write_size("a.jsonl", SIZE)
 
-        scene.reader.hashing = hashing
         scene.hooks.append(lose_the_file)
 
     world.run(settings, script=script)
@@ -58,12 +59,11 @@ def test_what_was_sent_need_not_be_known_where_nothing_is_returned() -> None:
     world = a_world(Fate.LOSE_STORED, returns_content=False)
 
     def script(scene: Scene) -> None:
-        scene.reader.hashing = False
         scene.hooks.append(
             lambda event: world.files.remove("a.jsonl") if isinstance(event, AttemptEnded) else None
         )
 
-    world.run(RunSettings(hashing=False), script=script)
+    world.run(RunSettings(hashing=None), script=script)
     assert ended(world)[0] is EntryState.ACCEPTED
 
 
@@ -71,7 +71,7 @@ def test_without_hashing_the_file_itself_is_compared() -> None:
     """`--hash off` keeps no hash; the file is still there to be hashed."""
     world = a_world(Fate.LOSE_STORED)
     theirs = stranger(world)
-    world.run(RunSettings(hashing=False), script=lambda scene: setattr(scene.reader, "hashing", False))
+    world.run(RunSettings(hashing=None))
     assert ended(world) == (EntryState.ACCEPTED, None)
     assert world.ledger.current_receipts()["a.jsonl"] != theirs
 

@@ -9,6 +9,7 @@ import pytest
 
 from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.server_clock import ClockOffset
+from bulk_upload.core.content_hash import HashFunction
 from bulk_upload.core.model import ListedFile
 from bulk_upload.edge.transport import NoAnswer
 from bulk_upload.engine.doubt.api_retry import AWAY_S, BACKOFF_S_MAX, TRIES_MAX, WAIT_S_MAX, ApiRetry
@@ -53,7 +54,7 @@ class Desk:
         """Not asked here."""
         raise NotImplementedError
 
-    async def sha256_of(self, file_id: str) -> str | None:
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
         """Not asked here."""
         raise NotImplementedError
 

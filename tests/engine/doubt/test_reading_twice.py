@@ -8,11 +8,11 @@ from bulk_upload.core.doubt.adoption import Sameness
 from bulk_upload.core.doubt.content import TWO_CONTENTS, ReadBack
 from bulk_upload.engine.doubt.reading_twice import Look, look_twice
 
-SAME = Sameness.SAME, ReadBack(sha256="a" * 64, read_bytes=10, total_bytes=10)
-OTHER = Sameness.OTHER, ReadBack(sha256="b" * 64, read_bytes=10, total_bytes=10)
-ANOTHER = Sameness.OTHER, ReadBack(sha256="c" * 64, read_bytes=10, total_bytes=10)
-SHORT = Sameness.OTHER, ReadBack(sha256=None, read_bytes=0, total_bytes=4)
-NONE = Sameness.UNREADABLE, ReadBack(sha256=None, read_bytes=0, reason="HTTP 404")
+SAME = Sameness.SAME, ReadBack(hashes=("a" * 64,), read_bytes=10, total_bytes=10)
+OTHER = Sameness.OTHER, ReadBack(hashes=("b" * 64,), read_bytes=10, total_bytes=10)
+ANOTHER = Sameness.OTHER, ReadBack(hashes=("c" * 64,), read_bytes=10, total_bytes=10)
+SHORT = Sameness.OTHER, ReadBack(read_bytes=0, total_bytes=4)
+NONE = Sameness.UNREADABLE, ReadBack(read_bytes=0, reason="HTTP 404")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +13,7 @@ from bulk_upload.core.api.paging import ListedPage, PageRequest
 from bulk_upload.core.api.profile import FLOW, Profile
 from bulk_upload.core.api.server_clock import UNKNOWN, ClockOffset
 from bulk_upload.core.clock import Moment
+from bulk_upload.core.content_hash import SHA256_ONLY, HashFunction, hash_of
 from bulk_upload.core.doubt.content import ByteRange, ReadBack
 from bulk_upload.core.model import ListedFile
 from bulk_upload.core.run.job import Job
@@ -83,30 +83,42 @@ class Desk:
         """Nobody deletes anything here."""
         raise AssertionError(file_id)
 
-    async def sha256_of(self, file_id: str) -> str | None:
+    async def hashes_of(self, file_id: str, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
         """Nobody asks for whole contents here."""
         raise AssertionError(file_id)
 
     async def download(
-        self, file_id: str, write: Callable[[bytes], object], *, file_bytes: int | None
+        self,
+        file_id: str,
+        write: Callable[[bytes], object],
+        *,
+        file_bytes: int | None,
+        functions: tuple[HashFunction, ...],
     ) -> ReadBack:
         """Nobody fetches anything here."""
         raise AssertionError(file_id)
 
     async def read_back(
-        self, file_id: str, *, file_bytes: int, ranges: tuple[ByteRange, ...] = ()
+        self,
+        file_id: str,
+        *,
+        file_bytes: int,
+        ranges: tuple[ByteRange, ...] = (),
+        functions: tuple[HashFunction, ...] = SHA256_ONLY,
     ) -> ReadBack:
         """Return the hash of a content, or of its ranges."""
         self.read_count += 1
         if not self.returns:
-            return ReadBack(sha256=None, read_bytes=0, reason="the server returns no content, HTTP 404")
+            return ReadBack(read_bytes=0, reason="the server returns no content, HTTP 404")
         content = next(content for file, content in self.files if file.file_id == file_id)
         if ranges:
             parts = b"".join(content[one.start : one.start + one.length] for one in ranges)
-            return ReadBack(sha256=hashlib.sha256(parts).hexdigest(), read_bytes=len(parts), by_ranges=True)
-        return ReadBack(
-            sha256=hashlib.sha256(content).hexdigest(), read_bytes=len(content), total_bytes=len(content)
-        )
+            return ReadBack(hashes=_hashes(parts, functions), read_bytes=len(parts), by_ranges=True)
+        return ReadBack(hashes=_hashes(content, functions), read_bytes=len(content), total_bytes=len(content))
+
+
+def _hashes(content: bytes, functions: tuple[HashFunction, ...]) -> tuple[str, ...]:
+    return tuple(hash_of(content, one) for one in functions)
 
 
 class Lost:

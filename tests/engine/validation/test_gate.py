@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bulk_upload.core.content_hash import SHA256_ONLY
 from bulk_upload.core.events import AttemptStarted, DataFindings, Event, Noticed, Snapshot
 from bulk_upload.core.model import EntryState
 from bulk_upload.core.run.plan import Step
@@ -230,7 +231,7 @@ def test_a_small_file_is_sent_as_it_was_seen(one: ValidateMode, word: bytes) -> 
     validator = Meddling(world, lambda: world.files.write("a", changed), times=1)
     assert world.run(mode(one), validator=validator).scene.violations == []
     assert world.states()["a"] is EntryState.ACCEPTED
-    assert {world.server.sha256_of(one.file_id) for one in world.server.stored} == {
+    assert {world.server.hashes_of(one.file_id, SHA256_ONLY)[0] for one in world.server.stored} == {
         hashlib.sha256(seen).hexdigest()
     }
     assert world.run(mode(one), validator=FakeValidator(world.files)).scene.violations == []
@@ -250,7 +251,7 @@ def test_a_large_file_that_changes_between_the_look_and_the_upload(one: Validate
     assert ran.scene.violations == []
     expected = EntryState.INVALID if word is BAD else EntryState.ACCEPTED
     assert world.states()["a"] is expected
-    sent = {world.server.sha256_of(one.file_id) for one in world.server.stored}
+    sent = {world.server.hashes_of(one.file_id, SHA256_ONLY)[0] for one in world.server.stored}
     assert sent == (set() if word is BAD else {hashlib.sha256(changed).hexdigest()})
     assert world.ledger.open_intent_count() == 0
 

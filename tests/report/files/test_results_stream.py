@@ -50,6 +50,7 @@ def test_each_settled_entry_is_one_line_at_once() -> None:
         "reason": None,
         "first_seen_utc": None,
         "agent": None,
+        "blake3": None,
         "settled_utc": "2026-06-18T09:30:00.000000Z",
     }
     results.on_event(settled("b", EntryState.REJECTED, reason="HTTP 400: no", http_status=400))

@@ -80,6 +80,7 @@ def test_the_csv_module_gives_back_every_row() -> None:
         "reason": "x, y",
         "first_seen_utc": "",
         "agent": "",
+        "blake3": "",
         "settled_utc": "2026-06-18T09:30:00.000000Z",
     }
 

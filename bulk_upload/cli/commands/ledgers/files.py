@@ -142,7 +142,7 @@ def ls(
 def get(file_id: str, *, output: str | None, force: bool, as_json: bool, form: str, **options: Any) -> int:
     """Fetch the content of the file ID of the server.
 
-    The size must be what the server lists, with --ledger also the sha256 what the receipt has; otherwise no file is left.
+    The size must be what the server lists, with --ledger also the hash what the receipt has; otherwise no file is left.
     An existing file is never replaced without --force. With --json a line with file_id, path, bytes and sha256 is
     printed, unless the content goes to standard output.
 
@@ -165,10 +165,10 @@ def get(file_id: str, *, output: str | None, force: bool, as_json: bool, form: s
             f"the profile {connection.profile.name} says that the server returns no content (can-read-back = false)",
             hint="only the sender has the content of these files",
         )
-    sha256 = None
+    content_hash = None
     if options["ledger"] is not None:
         with LedgerReader(options["ledger"]) as reader:
-            sha256 = reader.sha256_of(file_id)
+            content_hash = reader.receipt_hash_of(file_id)
 
     async def work() -> tuple[str, Fetched]:
         async with server.inquiring() as inquiry:
@@ -179,7 +179,7 @@ def get(file_id: str, *, output: str | None, force: bool, as_json: bool, form: s
             path = output or sent_name(file_id if file.filename is None else file.filename)
             with _written_to(path, force=force) as stream:
                 restart = None if path == _STANDARD_OUTPUT else partial(_start_over, stream)
-                fetched = await fetch(inquiry, file, stream.write, restart=restart, sha256=sha256)
+                fetched = await fetch(inquiry, file, stream.write, restart=restart, content_hash=content_hash)
             return path, fetched
 
     path, fetched = anyio.run(work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x62756C6B
 """SQLite's application_id of a ledger: "bulk" in ASCII."""
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 CREATE = """
 CREATE TABLE job (
@@ -277,7 +277,20 @@ ALTER TABLE attempts ADD COLUMN agent TEXT;
 
 _SINCE_VERSION_6 = _BUNDLES + _OBJECTS + _AGENTS
 
-CREATE += _SINCE_VERSION_2 + _SINCE_VERSION_3 + _SINCE_VERSION_4 + _SINCE_VERSION_5 + _SINCE_VERSION_6
+# Beside sha256: which function made a hash is its column.
+_SINCE_VERSION_7 = """
+ALTER TABLE attempts ADD COLUMN blake3 TEXT;
+ALTER TABLE receipts ADD COLUMN blake3 TEXT;
+"""
+
+CREATE += (
+    _SINCE_VERSION_2
+    + _SINCE_VERSION_3
+    + _SINCE_VERSION_4
+    + _SINCE_VERSION_5
+    + _SINCE_VERSION_6
+    + _SINCE_VERSION_7
+)
 
 MIGRATIONS: dict[int, str] = {
     1: _SINCE_VERSION_2,
@@ -285,5 +298,6 @@ MIGRATIONS: dict[int, str] = {
     3: _SINCE_VERSION_4,
     4: _SINCE_VERSION_5,
     5: _SINCE_VERSION_6,
+    6: _SINCE_VERSION_7,
 }
 """Script that takes a ledger from version N to N + 1, by N."""

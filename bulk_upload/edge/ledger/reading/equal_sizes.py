@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.model import ReceiptOrigin
+from bulk_upload.edge.ledger.columns import content_hash_of
 from bulk_upload.edge.ledger.reading.receipts import HELD, held_receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bulk_upload.core.run.verify import HeldReceipt
     from bulk_upload.edge.ledger.reading.run_receipts import RunStart
     from bulk_upload.edge.ledger.store import LedgerStore
@@ -38,7 +42,7 @@ def equal_size_sample(
 ) -> list[HeldReceipt]:
     """Return some of them, from all parts of the run, whose hash is known, of files of at most `file_bytes_max`."""
     rows = store.connection.execute(
-        f"{HELD.format(ledger='main')} WHERE {_EQUAL} AND r.sha256 IS NOT NULL AND r.bytes <= :file_bytes_max"
+        f"{HELD.format(ledger='main')} WHERE {_EQUAL} AND {content_hash_of('r')} IS NOT NULL AND r.bytes <= :file_bytes_max"
         f" ORDER BY {_SPREAD} LIMIT :count_max",
         _numbers(start) | {"file_bytes_max": file_bytes_max, "count_max": count_max},
     )
@@ -57,11 +61,12 @@ def equal_size_page(
     return [held_receipt(row) for row in rows]
 
 
-def content_of_another(store: LedgerStore, receipt: HeldReceipt, *, sha256: str) -> bool:
-    """Whether another entry sent the content with this hash."""
+def content_of_another(store: LedgerStore, receipt: HeldReceipt, *, hashes: Sequence[str]) -> bool:
+    """Whether another entry sent the content with these hashes, each of another function."""
     row = store.connection.execute(
-        "SELECT 1 FROM attempts WHERE sha256 = ? AND size = ? AND entry_id <> ? LIMIT 1",
-        (sha256, receipt.file_bytes, receipt.entry_id),
+        f"SELECT 1 FROM attempts a WHERE {content_hash_of('a')} IN (SELECT value FROM json_each(?))"
+        " AND size = ? AND entry_id <> ? LIMIT 1",
+        (json.dumps(hashes), receipt.file_bytes, receipt.entry_id),
     ).fetchone()
     return row is not None
 

@@ -14,7 +14,7 @@ from bulk_upload.core.model import EntryState
 from bulk_upload.core.report.data_warnings import FileWarnings, KeptFinding
 from bulk_upload.core.report.export import ExportRow
 from bulk_upload.core.report.history import AgentFacts, AttemptFacts, ClockStepFacts, LimitChange, RunFacts
-from bulk_upload.edge.ledger.columns import to_path
+from bulk_upload.edge.ledger.columns import content_hash_of, to_path
 from bulk_upload.edge.ledger.file.identity import MAY_HAVE_SENT
 from bulk_upload.edge.ledger.file.lock import run_is_at_work
 from bulk_upload.edge.ledger.file.opening import open_for_reading
@@ -38,13 +38,13 @@ _PATH, _SIZE = ExportRow._fields.index("path"), ExportRow._fields.index("bytes")
 _ROWS = f"""
 SELECT e.path, e.purpose,
        CASE WHEN {_IN_MANIFEST} OR {orphans.STATE} <> 'accepted' THEN {orphans.STATE} ELSE '{DROPPED}' END, r.file_id, coalesce(r.bytes, {orphans.SIZE}), r.sha256, r.sent_name,
-       {orphans.ATTEMPT_COUNT}, {orphans.HTTP_STATUS}, {orphans.REASON_TEXT}, e.first_seen_utc, {orphans.SETTLED_UTC}, {{agent}}
+       {orphans.ATTEMPT_COUNT}, {orphans.HTTP_STATUS}, {orphans.REASON_TEXT}, e.first_seen_utc, {orphans.SETTLED_UTC}, {{agent}}, r.blake3
 FROM entries e {{attempts}} LEFT JOIN receipts r ON r.receipt_id = e.receipt_id AND {orphans.STATE} = 'accepted'
 """
 _OTHER_RECEIPTS = f"""
 SELECT e.path, r.purpose, CASE WHEN r.withdrawn_utc IS NULL THEN 'superseded' ELSE 'withdrawn' END, r.file_id,
        r.bytes, r.sha256, r.sent_name, 0, NULL, coalesce(r.withdrawn_reason, (SELECT 'deleted from the server by ' || CASE d.reason WHEN '{FILES_RM}' THEN d.reason ELSE 'undo' END FROM deletions d WHERE d.receipt_id = r.receipt_id
-       AND d.outcome IN ('deleted', 'gone'))), e.first_seen_utc, r.settled_utc, {{agent}}
+       AND d.outcome IN ('deleted', 'gone'))), e.first_seen_utc, r.settled_utc, {{agent}}, r.blake3
 FROM receipts r JOIN entries e ON e.entry_id = r.entry_id {{attempts}}
 WHERE {orphans.STATE} <> 'accepted' OR r.receipt_id <> e.receipt_id
 ORDER BY r.receipt_id
@@ -135,13 +135,14 @@ class LedgerReader:
         ((found,),) = self._select(MAY_HAVE_SENT)
         return bool(found)
 
-    def sha256_of(self, file_id: str) -> str | None:
+    def receipt_hash_of(self, file_id: str) -> str | None:
         """Return the hash that the receipt of a file has, None where no receipt that is believed has one."""
         rows = self._select(
-            "SELECT max(sha256) FROM receipts WHERE file_id = ? AND withdrawn_utc IS NULL", (file_id,)
+            f"SELECT max({content_hash_of('r')}) FROM receipts r WHERE file_id = ? AND withdrawn_utc IS NULL",
+            (file_id,),
         )
-        ((sha256,),) = rows
-        return None if sha256 is None else str(sha256)
+        ((content_hash,),) = rows
+        return None if content_hash is None else str(content_hash)
 
     def doubts(self) -> list[OpenDoubt]:
         """Return the entries in doubt with what a person needs to decide about them, oldest upload first."""

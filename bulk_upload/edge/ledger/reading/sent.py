@@ -8,7 +8,7 @@ import msgspec
 
 from bulk_upload.core.text.name_forms import stored_forms, twin_form
 from bulk_upload.core.text.timestamps import utc_seconds
-from bulk_upload.edge.ledger.columns import fingerprint_of, to_fingerprint, to_path
+from bulk_upload.edge.ledger.columns import content_hash_of, fingerprint_of, to_fingerprint, to_path
 from bulk_upload.edge.ledger.owned_ids import LIVE
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class SentContent(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     fingerprint: Fingerprint
-    sha256: str | None
+    content_hash: str | None
     began_utc_s: float
     ended_utc_s: float
 
@@ -43,7 +43,7 @@ class OwnFile(msgspec.Struct, frozen=True, kw_only=True):
     file_id: str
     path: str
     file_bytes: int
-    sha256: str
+    content_hash: str
 
 
 class SecondCopySeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,13 +52,13 @@ class SecondCopySeen(msgspec.Struct, frozen=True, kw_only=True):
     file: ListedFile
     path: str
     file_bytes: int
-    sha256: str | None
+    content_hash: str | None
 
 
 def sent_content(store: LedgerStore, attempt_id: int) -> SentContent:
     """Return what an attempt sent."""
     row = store.connection.execute(
-        f"SELECT e.path, {fingerprint_of('a')}, a.sha256, coalesce(a.began_utc, a.intent_utc),"
+        f"SELECT e.path, {fingerprint_of('a')}, {content_hash_of('a')}, coalesce(a.began_utc, a.intent_utc),"
         " a.ended_utc"
         " FROM attempts a JOIN entries e USING (entry_id) WHERE attempt_id = ?",
         (attempt_id,),
@@ -70,7 +70,7 @@ def sent_content(store: LedgerStore, attempt_id: int) -> SentContent:
     return SentContent(
         path=to_path(row[0]),
         fingerprint=fingerprint,
-        sha256=row[7],
+        content_hash=row[7],
         began_utc_s=began_utc_s,
         ended_utc_s=utc_seconds(row[9]) or began_utc_s,
     )
@@ -79,13 +79,15 @@ def sent_content(store: LedgerStore, attempt_id: int) -> SentContent:
 def own_files(store: LedgerStore) -> list[OwnFile]:
     """Return the smallest of the newest files that this ledger has receipts for, by their uploads' own answers."""
     rows = store.connection.execute(
-        f"SELECT r.file_id, e.path, r.bytes, r.sha256 FROM (SELECT * FROM receipts ORDER BY receipt_id DESC"
+        f"SELECT r.file_id, e.path, r.bytes, {content_hash_of('r')} FROM (SELECT * FROM receipts ORDER BY receipt_id DESC"
         f" LIMIT {RECENT_RECEIPTS}) r JOIN entries e USING (entry_id)"
-        " WHERE r.obtained = 'answered' AND r.sha256 IS NOT NULL AND r.superseded_utc IS NULL"
+        f" WHERE r.obtained = 'answered' AND {content_hash_of('r')} IS NOT NULL AND r.superseded_utc IS NULL"
         " AND r.withdrawn_utc IS NULL AND r.bytes > 0"
         f" AND {LIVE.format(ledger='main')} ORDER BY r.bytes, r.receipt_id LIMIT {OWN_FILES_MAX}"
     )
-    return [OwnFile(file_id=row[0], path=to_path(row[1]), file_bytes=row[2], sha256=row[3]) for row in rows]
+    return [
+        OwnFile(file_id=row[0], path=to_path(row[1]), file_bytes=row[2], content_hash=row[3]) for row in rows
+    ]
 
 
 def second_copies_seen(
@@ -104,8 +106,8 @@ def second_copies_seen(
     wanted = frozenset().union(*(keys for _, keys in looks))
     sent: dict[_Look, tuple[str, str | None]] = {}
     explained = set()
-    for path, name, size, purpose, outcome, sha256 in store.connection.execute(
-        "SELECT e.path, a.sent_name, a.size, e.purpose, a.outcome, a.sha256 FROM attempts a JOIN entries e USING (entry_id)"
+    for path, name, size, purpose, outcome, content_hash in store.connection.execute(
+        f"SELECT e.path, a.sent_name, a.size, e.purpose, a.outcome, {content_hash_of('a')} FROM attempts a JOIN entries e USING (entry_id)"
         " WHERE a.attempt_id > (SELECT max(attempt_id) FROM attempts) - ?",
         (RECENT_ATTEMPTS,),
     ):
@@ -113,15 +115,17 @@ def second_copies_seen(
         if key not in wanted:
             continue
         if outcome == "accepted":
-            sent[key] = to_path(path), sha256
+            sent[key] = to_path(path), content_hash
         elif outcome in (None, "in_doubt"):
             explained.add(key)
     seen = []
     for one, keys in looks:
         like = sorted(keys & sent.keys(), key=str)
         if like and not keys & explained:
-            path, sha256 = sent[like[0]]
-            seen.append(SecondCopySeen(file=one, path=path, file_bytes=one.bytes or 0, sha256=sha256))
+            path, content_hash = sent[like[0]]
+            seen.append(
+                SecondCopySeen(file=one, path=path, file_bytes=one.bytes or 0, content_hash=content_hash)
+            )
     return seen
 
 

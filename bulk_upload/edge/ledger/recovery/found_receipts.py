@@ -12,6 +12,7 @@ from bulk_upload.core.text.timestamps import utc_text
 from bulk_upload.edge.ledger.columns import (
     FINGERPRINT_SQL,
     SET_FINGERPRINT,
+    from_content_hash,
     from_fingerprint,
     from_text,
     optional_text,
@@ -33,14 +34,14 @@ def record_found(
     file: ListedFile,
     *,
     sent_name: str,
-    sha256: str | None,
+    content_hash: str | None,
     detail: str,
     decided_by: str,
     utc_s: float,
 ) -> bool:
     """Make a listed file the receipt of an entry; return False, and record nothing, where another entry owns it.
 
-    The receipt is for the version of the file that `fingerprint` names, `detail` says how it was compared, `sha256` is its
+    The receipt is for the version of the file that `fingerprint` names, `detail` says how it was compared, `content_hash` is its
     hash where all of it was. The attempt that it needs was none of this ledger.
     """
     if claims(store.connection, [file.file_id]):
@@ -48,20 +49,20 @@ def record_found(
     connection, now = store.connection, utc_text(utc_s)
     store.register([entry], utc_s=utc_s)
     ((entry_id,),) = connection.execute("SELECT entry_id FROM entries WHERE key = ?", (entry.key,))
-    columns = from_fingerprint(fingerprint)
+    columns, hashes = from_fingerprint(fingerprint), from_content_hash(content_hash)
     attempt_id = connection.execute(
         f"INSERT INTO attempts (entry_id, run_id, attempt_no, sent_name, {FINGERPRINT_SQL}, intent_utc,"
-        " ended_utc, outcome, reason, sha256) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'not_sent', ?, ?)",
-        (entry_id, store.run_id, from_text(sent_name), *columns, now, now, FOUND_REASON, sha256),
+        " ended_utc, outcome, reason, sha256, blake3) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'not_sent', ?, ?, ?)",
+        (entry_id, store.run_id, from_text(sent_name), *columns, now, now, FOUND_REASON, *hashes),
     ).lastrowid
     connection.execute(
         "UPDATE receipts SET superseded_utc = ? WHERE receipt_id = (SELECT receipt_id FROM entries WHERE entry_id = ?)",
         (now, entry_id),
     )
     receipt_id = connection.execute(
-        "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, mtime_ns, inode, ctime_ns,"
+        "INSERT INTO receipts (entry_id, attempt_id, file_id, sent_name, purpose, bytes, sha256, blake3, mtime_ns, inode, ctime_ns,"
         " etag, version, obtained, size_confirmed, server_created_at, settled_utc)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             entry_id,
             attempt_id,
@@ -69,7 +70,7 @@ def record_found(
             from_text(sent_name),
             from_text(entry.purpose),
             columns[0],
-            sha256,
+            *hashes,
             *columns[1:],
             ReceiptOrigin.FOUND.value,
             file.bytes == fingerprint.size,

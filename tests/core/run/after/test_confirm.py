@@ -35,7 +35,7 @@ def receipt(
         sent_name=name or f"{number}.jsonl",
         purpose=purpose,
         file_bytes=size,
-        sha256=None,
+        content_hash=None,
         superseded=False,
     )
 
