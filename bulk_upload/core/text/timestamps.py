@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,7 +21,17 @@ def utc_text(utc_s: float) -> str:
 
     Cached: one record writes the same time into several rows.
     """
-    return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    whole_s = math.floor(utc_s)
+    microseconds = round((utc_s - whole_s) * 1_000_000)
+    if microseconds == 1_000_000:
+        whole_s, microseconds = whole_s + 1, 0
+    return f"{_second_text(whole_s)}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second_text(utc_s: int) -> str:
+    """Cached: hundreds of records are of the same second, and a datetime takes five times as long as the rest."""
+    return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def utc_seconds(text: str | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +33,15 @@ def test_one_form() -> None:
     assert utc_text(MOMENT_S) == "2026-06-18T09:30:00.000000Z"
     assert utc_text(MOMENT_S + 0.123456) == "2026-06-18T09:30:00.123456Z"
     assert utc_text(0) == "1970-01-01T00:00:00.000000Z"
+
+
+@given(
+    st.floats(0, 4e9)
+    | st.tuples(st.integers(0, 4 * 10**9), st.sampled_from([0.9999995, 0.9999994, 0.0000005])).map(sum)
+)
+def test_rounded_as_a_datetime(utc_s: float) -> None:
+    """A time between two microseconds is written as Python's own datetime rounds it, also into the next second."""
+    assert utc_text(utc_s) == datetime.fromtimestamp(utc_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @pytest.mark.usefixtures("_far_from_utc")

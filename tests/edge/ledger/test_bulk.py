@@ -249,7 +249,10 @@ def test_statements_find_their_rows_by_number(tmp_path: Path) -> None:
             grouped_writes._FILE,
             grouped_writes._SETTLE,
         ):
-            statements[grouped_writes._with_rows(statement, size)] = len(statement.columns)
+            width = len(statement.columns)
+            statements[grouped_writes._with_rows(statement, size, (True,) * width)] = width
+            # As where the rows have nothing but their ids.
+            statements[grouped_writes._with_rows(statement, size, (True, *[False] * (width - 1)))] = 1
         for query, width in statements.items():
             steps = store.connection.execute(
                 f"EXPLAIN QUERY PLAN {query}", [None] * (size * width)
