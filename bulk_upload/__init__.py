@@ -14,6 +14,7 @@ from bulk_upload.version import __version__
 
 if TYPE_CHECKING:
     from bulk_upload.core.api.profile import FLOW, Profile
+    from bulk_upload.core.content_hash import HashFunction
     from bulk_upload.core.events import (
         AgentJoined,
         AgentLeft,
@@ -84,6 +85,7 @@ _HOMES = {
         "FLOW",
         "Profile",
     ),
+    "bulk_upload.core.content_hash": ("HashFunction",),
     "bulk_upload.core.events": (
         "AgentJoined",
         "AgentLeft",
@@ -209,6 +211,7 @@ __all__ = [
     "Event",
     "ExitStatus",
     "ExportRow",
+    "HashFunction",
     "InDoubtPolicy",
     "Job",
     "JobIncomplete",

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from measuring.absent import Absent
@@ -67,10 +68,12 @@ def _our_command(scene: Scene, *words: str) -> list[str]:
     return command
 
 
-def ours(label: str, *words: str, fixed: bool = True) -> Contender:
-    """Return a run of bulk-upload with some options; `fixed`, with as many in flight as everybody."""
+def ours(label: str, *words: str, fixed: bool = True, package: str | None = None) -> Contender:
+    """Return a run of bulk-upload with some options; `fixed`, with as many in flight as everybody. Some need a `package`."""
 
     def command(scene: Scene) -> list[str]:
+        if package is not None and find_spec(package) is None:
+            raise Absent(f"{package} is not installed")
         for word in words:
             if word.startswith("--") and word not in _our_help():
                 raise Absent(f"bulk-upload has no {word}")
@@ -133,6 +136,9 @@ CONTENDERS: dict[str, Contender] = {
     OURS: ours("bulk-upload --validate off", "--validate", "off"),
     "ours-validating": ours("bulk-upload, which also validates"),
     "ours-no-hash": ours("bulk-upload --validate off --hash off", "--validate", "off", "--hash", "off"),
+    "ours-blake3": ours(
+        "bulk-upload --validate off --hash blake3", "--validate", "off", "--hash", "blake3", package="blake3"
+    ),
     "ours-bundle": ours("bulk-upload --validate off --bundle 64", "--validate", "off", "--bundle", "64"),
     "ours-default": ours("bulk-upload, its own concurrency", fixed=False),
     "F": _peer("aiohttp, FormData", "aiohttp_form.py", tls=True),

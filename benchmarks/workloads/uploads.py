@@ -33,7 +33,7 @@ _EVERYBODY = (
     "L",
 )
 # openai and httpx read whole files: of two GiB each, too much for many a machine.
-_STREAMING = (OURS, "ours-validating", "ours-no-hash", "F", "S", "T", "C", "L")
+_STREAMING = (OURS, "ours-validating", "ours-blake3", "ours-no-hash", "F", "S", "T", "C", "L")
 _BUNDLES = ("ours-bundle", OURS, "B", "L")
 _OVER_TLS = (OURS, "ours-validating", "ours-no-hash", "F", "httpx", "requests", "C")
 

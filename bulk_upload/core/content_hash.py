@@ -116,9 +116,9 @@ def usable(content_hash: str | None) -> str | None:
 
 
 def require(function: HashFunction | None) -> None:
-    """Raise UsageError where contents cannot be hashed with a function here."""
+    """Raise UsageError where contents cannot be hashed with a function here, ValueError where it is none."""
     if function is not None:
-        _new_digest(function)
+        _new_digest(HashFunction(function))
 
 
 def _new_digest(function: HashFunction) -> _Digest:

@@ -67,3 +67,9 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.Monke
     assert (usable(BLAKE3), usable(SHA256), installed()) == (None, SHA256, (HashFunction.SHA256,))
     require(HashFunction.SHA256)
     require(None)
+
+
+def test_what_is_no_function_is_refused() -> None:
+    """Also a switch, which is neither a function nor none."""
+    with pytest.raises(ValueError, match="False"):
+        require(False)  # type: ignore[arg-type]
