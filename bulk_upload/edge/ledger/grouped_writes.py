@@ -222,6 +222,25 @@ def conclude(connection: sqlite3.Connection, overs: Sequence[AttemptEnd]) -> lis
     return [outcome for _, outcome in accepted]
 
 
+def insert(
+    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]], *, on_conflict: str
+) -> int:
+    """Insert rows `into` columns of a table, and return how many were new: `on_conflict` says which are not.
+
+    Full groups take one statement each, half of the time of a statement for each row.
+    """
+    before = connection.total_changes
+    for group in groups(rows):
+        if len(group) == GROUP_MAX:
+            used = _used(group)
+            values = [value for row in group for value in compress(row, used)]
+            connection.execute(f"INSERT INTO {into} {_values_of(GROUP_MAX, used)} {on_conflict}", values)
+        else:
+            one_row = _values_of(1, (True,) * len(group[0]))
+            connection.executemany(f"INSERT INTO {into} {one_row} {on_conflict}", group)
+    return connection.total_changes - before
+
+
 def groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield items in order, at most `GROUP_MAX` at a time."""
     for start in range(0, len(items), GROUP_MAX):
@@ -250,8 +269,7 @@ def _change(connection: sqlite3.Connection, statement: _Grouped, rows: Sequence[
 
 def _execute(connection: sqlite3.Connection, statement: _Grouped, rows: Sequence[tuple[Any, ...]]) -> int:
     size = _size_for(len(rows))
-    # What no row has is NULL in the statement: to pass a None takes the sqlite3 module five times as long as a number.
-    used = tuple([any(value is not None for value in column) for column in zip(*rows, strict=True)])
+    used = _used(rows)
     values = [value for row in rows for value in compress(row, used)]
     values += [0] * ((size - len(rows)) * sum(used))
     before = connection.total_changes
@@ -264,10 +282,21 @@ def _size_for(row_count: int) -> int:
     return next(size for size in _SIZES if row_count <= size)
 
 
+def _used(rows: Sequence[tuple[Any, ...]]) -> tuple[bool, ...]:
+    """Return which columns have a value in any row. The others are NULL in the statement: to pass a None takes the sqlite3
+    module five times as long as a number."""
+    return tuple([any(value is not None for value in column) for column in zip(*rows, strict=True)])
+
+
 @lru_cache(maxsize=64)
 def _with_rows(statement: _Grouped, size: int, used: tuple[bool, ...]) -> str:
+    return f"WITH given({', '.join(statement.columns)}) AS ({_values_of(size, used)}) {statement.sql}"
+
+
+@lru_cache(maxsize=16)
+def _values_of(size: int, used: tuple[bool, ...]) -> str:
     row = f"({', '.join('?' if one else 'NULL' for one in used)})"
-    return f"WITH given({', '.join(statement.columns)}) AS (VALUES {', '.join([row] * size)}) {statement.sql}"
+    return f"VALUES {', '.join([row] * size)}"
 
 
 @lru_cache(maxsize=8)

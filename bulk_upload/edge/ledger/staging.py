@@ -16,6 +16,7 @@ from bulk_upload.core.model import Entry, EntryState
 from bulk_upload.core.run.plan import UNCHANGED, KnownEntry, Step
 from bulk_upload.core.run.planned import PlannedEntry, StepTotal
 from bulk_upload.core.text.printable import printable
+from bulk_upload.edge.ledger import grouped_writes
 from bulk_upload.edge.ledger.columns import (
     FINGERPRINT,
     FINGERPRINT_SQL,
@@ -76,10 +77,9 @@ CREATE TABLE change_times (
     ctime_ns            INTEGER NOT NULL
 );
 """
-_INSERT = f"""
-INSERT INTO staged (seq, line_no, entry_id, key, path, purpose, rest, sent_name, {FINGERPRINT_SQL}, step, note)
-VALUES ({",".join("?" * 16)}) ON CONFLICT DO NOTHING
-"""
+_STAGED = (
+    f"staged (seq, line_no, entry_id, key, path, purpose, rest, sent_name, {FINGERPRINT_SQL}, step, note)"
+)
 _INSERT_UNCHANGED = f"""
 INSERT INTO staged (seq, line_no, entry_id, size, step, note)
 VALUES (?, ?, ?, ?, '{UNCHANGED.step.value}', '{UNCHANGED.reason}') ON CONFLICT DO NOTHING
@@ -211,7 +211,9 @@ class Staging:
         with self._complaining():
             self._connection.execute("BEGIN")
             added_count = self._connection.executemany(_INSERT_UNCHANGED, unchanged).rowcount
-            added_count += self._connection.executemany(_INSERT, rows).rowcount
+            added_count += grouped_writes.insert(
+                self._connection, _STAGED, rows, on_conflict="ON CONFLICT DO NOTHING"
+            )
             self._connection.executemany("INSERT OR IGNORE INTO change_times VALUES (?, ?)", change_times)
             self._connection.execute("COMMIT")
         return {} if added_count == len(planned) else self._earlier_lines(planned)

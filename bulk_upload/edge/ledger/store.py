@@ -107,10 +107,11 @@ class LedgerStore:
     def register_rows(self, rows: Sequence[EntryRow], *, utc_s: float) -> None:
         """Make new entries known as pending, by their rows; known ones stay as they are."""
         now = utc_text(utc_s)
-        self.connection.executemany(
-            "INSERT INTO entries (key, path, purpose, remote_name, vector_database_id, fields, state, first_seen_utc)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT (key) DO NOTHING",
-            [(*row, now) for row in rows],
+        grouped_writes.insert(
+            self.connection,
+            "entries (key, path, purpose, remote_name, vector_database_id, fields, state, first_seen_utc)",
+            [(*row, "pending", now) for row in rows],
+            on_conflict="ON CONFLICT (key) DO NOTHING",
         )
 
     def intend(self, intents: Sequence[Intent], *, as_bundle: bool = False) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +24,7 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 from bulk_upload.core.run.records import AttemptEnd
-from bulk_upload.edge.ledger import LedgerReader, grouped_writes, note_strays
+from bulk_upload.edge.ledger import LedgerReader, grouped_writes, note_strays, staging
 from tests.edge.ledger.stage import LOST, PRINT, START_S, Store, accepted, attempt_over, entry, intent, stored
 
 TABLES = ("entries", "attempts", "receipts", "decisions", "job")
@@ -265,6 +266,28 @@ def test_as_many_rows_as_an_old_sqlite_takes_parameters() -> None:
     """The widest statement fits the parameters that this SQLite takes: 999 before 3.32."""
     parameters_max = 32766 if sqlite3.sqlite_version_info >= (3, 32) else 999
     assert grouped_writes.GROUP_MAX * len(grouped_writes._INTEND.columns) <= parameters_max
+    staged_width = staging._STAGED.count(",") + 1
+    assert grouped_writes.GROUP_MAX * staged_width <= parameters_max
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 130])
+@pytest.mark.parametrize("noted_every", [1, 50, 1000])
+def test_rows_are_inserted_once(count: int, noted_every: int) -> None:
+    """Whatever their number, and whichever columns are empty: in order, as they are, without those that are there."""
+    rows = [
+        (f"key-{number}", f"note {number}" if number % noted_every == 1 else None) for number in range(count)
+    ]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, key TEXT UNIQUE, note TEXT)")
+
+        def insert(some: list[tuple[str, str | None]]) -> int:
+            return grouped_writes.insert(
+                connection, "kept (key, note)", some, on_conflict="ON CONFLICT (key) DO NOTHING"
+            )
+
+        assert insert(rows[:40]) == len(rows[:40])
+        assert insert(rows) == len(rows[40:])
+        assert connection.execute("SELECT key, note FROM kept ORDER BY id").fetchall() == rows
 
 
 async def test_the_attempts_of_a_bundle_are_joined(tmp_path: Path) -> None:
