@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from bulk_upload.cli.main import status_of
 from bulk_upload.cli.output.streams import lines_for_people
+from tests.processes.forked import shell_words
 
 KEY = "sk-never-show-me-4711"
 NOWHERE = "http://127.0.0.1:9"
@@ -64,7 +65,7 @@ def run_process(*arguments: str, **env: str | None) -> Ended:
 def run_within(limit_s: float, /, *arguments: str, **env: str | None) -> Ended:
     """Run a command as a process of its own, for so long at most."""
     done = subprocess.run(
-        [sys.executable, "-m", "bulk_upload", *arguments],
+        [*shell_words(), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment(env),
@@ -76,7 +77,7 @@ def run_within(limit_s: float, /, *arguments: str, **env: str | None) -> Ended:
 
 def run_shell(script: str, **env: str | None) -> Ended:
     """Run a line of bash; `bulk-upload` in it is this package's command."""
-    here = f'bulk-upload() {{ {sys.executable} -m bulk_upload "$@"; }}\n'
+    here = f'bulk-upload() {{ {shlex.join(shell_words())} "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-c", here + script], capture_output=True, env=environment(env), timeout=60, check=False
     )

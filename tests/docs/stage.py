@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.processes.forked import shell_words
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(
@@ -90,8 +93,8 @@ class Stage:
     def _environment(self) -> dict[str, str]:
         commands = self.folder.parent / f"{self.folder.name}-bin"
         commands.mkdir(exist_ok=True)
-        for name, module in (("bulk-upload", "-m bulk_upload"), ("python", "")):
-            (commands / name).write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n')
+        for name, words in (("bulk-upload", shell_words()), ("python", [sys.executable])):
+            (commands / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
             (commands / name).chmod(0o755)
         kept = {
             name: one for name, one in os.environ.items() if not name.startswith(("SEEKR_", "BULK_UPLOAD_"))
