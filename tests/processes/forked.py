@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.processes.shell_command import AT_TERMINAL
+
 _SERVER = Path(__file__).with_name("fork_server.py")
 _SHELL_COMMAND = Path(__file__).with_name("shell_command.py")
 
@@ -62,6 +64,29 @@ def shell_words() -> list[str]:
     """Return what to start in the place of `python -m bulk_upload`: the same, without the time that imports take."""
     if not sys.platform.startswith("linux"):
         return [sys.executable, "-m", "bulk_upload"]
+    return _words_of_shell_command()
+
+
+def terminal_words() -> list[str]:
+    """Return the same for a command that leads a session, which the terminal of its standard input controls.
+
+    Whoever starts it does not make the session.
+    """
+    if not sys.platform.startswith("linux"):
+        return [sys.executable, "-c", _AT_TERMINAL]
+    return [*_words_of_shell_command(), AT_TERMINAL]
+
+
+_AT_TERMINAL = """
+import fcntl, os, termios
+from bulk_upload.cli.main import main
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+main()
+"""
+
+
+def _words_of_shell_command() -> list[str]:
     return [sys.executable, "-I", "-S", str(_SHELL_COMMAND), _shell_server(os.getpid())]
 
 

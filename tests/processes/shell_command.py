@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found] # `signal` makes enumerations, which takes as long as the rest
 import _socket
+import fcntl
 import marshal
 import os
 import resource
 import sys
+import termios
 from typing import NoReturn
 
 AT_START = ("PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_", "SSL_", "OPENSSL_", "AIOHTTP_")
 AT_START_NAMES = ("LANG", "LANGUAGE", "TZ")
 """The variables that Python, the C library and imported packages read once."""
+
+AT_TERMINAL = "--at-terminal"
+"""As the first argument: the command leads a session, which the terminal that its standard input is controls."""
 
 PASSED_ON = ("SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 HIGHEST = 255
@@ -32,6 +37,7 @@ def world() -> dict[str, object]:
         "session": os.getsid(0),
         "ids": (os.getuid(), os.geteuid(), os.getgid(), os.getegid()),
         "umask": umask,
+        "mounts": os.readlink("/proc/self/ns/mnt"),
         "niceness": os.nice(0),
         "limits": [
             (name, resource.getrlimit(getattr(resource, name)))
@@ -79,8 +85,17 @@ def _controls(number: int) -> bool:
     return True
 
 
+def be_at_terminal() -> None:
+    """Lead a session that the terminal of standard input controls: only then is Ctrl-C a signal."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def start_as_usual(arguments: list[str]) -> NoReturn:
     """Become the command."""
+    if arguments[:1] == [AT_TERMINAL]:
+        be_at_terminal()
+        arguments = arguments[1:]
     os.execv(sys.executable, [sys.executable, "-m", "bulk_upload", *arguments])
 
 

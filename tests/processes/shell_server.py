@@ -19,7 +19,7 @@ from io import TextIOWrapper
 from typing import Any
 
 from tests.processes.fork_server import COMMAND, import_all
-from tests.processes.shell_command import HIGHEST, world
+from tests.processes.shell_command import AT_TERMINAL, HIGHEST, be_at_terminal, world
 
 _MOST_FILES = 64
 
@@ -114,6 +114,9 @@ def _become(
         os.close(source)
     resource.setrlimit(resource.RLIMIT_CORE, (core, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     os.chdir(folder)
+    if arguments[:1] == [AT_TERMINAL]:
+        be_at_terminal()
+        arguments = arguments[1:]
     os.environb.clear()
     os.environb.update(variables)
     _open_streams()

@@ -13,6 +13,7 @@ import pytest
 
 from bulk_upload.core.report.json_shapes import SHAPES
 from tests.cli.stage import Ended, run_here
+from tests.processes.forked import shell_words
 
 SECRET = "ghp_" + "k3J9sQ2mZx7Lp0Vb5Nc8Rt4Wy6Hd1FgUa8Ec"
 STATISTICS, COMPARISON = SHAPES["validate --stats"], SHAPES["validate --stats|validate --group"]
@@ -116,7 +117,7 @@ def test_without_the_options_nothing_is_counted(data: Path) -> None:
 def test_standard_input_is_counted(data: Path, desk: Path) -> None:
     """Like a file, under the name it has in findings."""
     done = subprocess.run(
-        [sys.executable, "-m", "bulk_upload", "validate", "-", "--purpose", "fine-tune", "--stats"],
+        [*shell_words(), "validate", "-", "--purpose", "fine-tune", "--stats"],
         input=(desk / "eval.jsonl").read_bytes(),
         capture_output=True,
         check=True,

@@ -6,7 +6,6 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,16 +26,10 @@ from bulk_upload.exit_status import ExitStatus
 from bulk_upload.job_plan import JobPlanner
 from tests.cli.folder.stage import DONE, SHORT, statuses, typed
 from tests.cli.stage import KEY, NOWHERE, environment
+from tests.processes.forked import terminal_words
 
 WAIT_S = 60.0
 CTRL_C, CTRL_C_AGAIN_S = "\x03", 2.0
-AT_TERMINAL = """
-import fcntl, termios
-from bulk_upload.cli.main import main
-# Ctrl-C is a signal only from the terminal that controls the session.
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-main()
-"""
 
 
 def at_terminal(
@@ -45,12 +38,11 @@ def at_terminal(
     """Run a command at a terminal; each answer is typed once its question is there."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", AT_TERMINAL, *arguments],
+        [*terminal_words(), *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
         env=environment({"SEEKR_BASE_URL": server, "SEEKR_API_KEY": KEY, "TERM": "dumb"}),
-        start_new_session=True,
     )
     os.close(slave)
     shown, seen, typed = b"", 0, ""

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import termios
@@ -24,6 +25,7 @@ from bulk_upload.core.report.export import COLUMNS
 from bulk_upload.core.text.printable import COLUMNS_MAX
 from bulk_upload.exit_status import ExitStatus
 from tests.cli.stage import environment, run_here, run_shell
+from tests.processes.forked import shell_words
 
 FULL = "/dev/full"
 needs_full_device = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no /dev/full here")
@@ -183,7 +185,7 @@ def on_terminal(command: str, **environ: str) -> tuple[int, str]:
 def test_a_dumb_terminal_gets_plain_lines(done: Path, server: str, command: str) -> None:
     """As CI systems and editors have them: no colours, no marks, nothing that moves a cursor."""
     environ = {"SEEKR_BASE_URL": server, "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
-    status, written = on_terminal(f"exec {sys.executable} -m bulk_upload {command}", **environ)
+    status, written = on_terminal(f"exec {shlex.join(shell_words())} {command}", **environ)
     assert status == 0, written
     assert not [one for one in written if one != "\n" and not " " <= one <= "~"]
     assert written.splitlines()[-1] == "Exit code 0: every entry of the job is accepted."
@@ -193,7 +195,7 @@ def test_a_dumb_terminal_gets_plain_lines(done: Path, server: str, command: str)
 def test_a_terminal_is_left_as_it_was(done: Path, server: str, command: str) -> None:
     """Whatever was switched off for drawing (the cursor, the wrapping of lines) is on again, and all styles are over."""
     environ = {"SEEKR_BASE_URL": server, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-    status, written = on_terminal(f"exec {sys.executable} -m bulk_upload {command}", **environ)
+    status, written = on_terminal(f"exec {shlex.join(shell_words())} {command}", **environ)
     assert status == 0, written
     for off, on in (("\x1b[?25l", "\x1b[?25h"), ("\x1b[?7l", "\x1b[?7h")):
         assert written.rfind(off) <= written.rfind(on)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import ssl
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from tests.edge.transport.proxy_server import Proxy
 from tests.edge.transport.scripted_server import ScriptedServer, accepts
 from tests.edge.transport.shipping import KEY, ship, transport_to
 from tests.fakes.stream_server import stream_server
+from tests.processes.forked import shell_words
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ async def test_commands_end_at_once(authority: Authority, tmp_path: Path, comman
         options = ("--validate", "off", "-vv") if command == "run" else ()
         ended = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "bulk_upload", *arguments, *options],
+            [*shell_words(), *arguments, *options],
             env={**os.environ, "SEEKR_API_KEY": KEY},
             stdin=subprocess.DEVNULL,
             capture_output=True,
