@@ -49,11 +49,11 @@ http {{
 _STARTS_WITHIN_S = 5.0
 
 
-def require_tls() -> None:
-    """Raise Absent where there is no nginx or openssl."""
-    for program in ("nginx", "openssl"):
-        if shutil.which(program, path=_search_path()) is None:
-            raise Absent(f"{program} is not installed")
+def front_name() -> str:
+    """Return which server `tls_front` runs. Raises Absent where there is no openssl."""
+    if shutil.which("openssl", path=_search_path()) is None:
+        raise Absent("openssl is not installed")
+    return "a small server in C" if _nginx() is None else "nginx"
 
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tls_front.c")
@@ -89,20 +89,27 @@ def make_certificate(folder: str) -> str:
 
 @contextmanager
 def tls_front(folder: str, sink_port: int) -> Iterator[str]:
-    """Run nginx with the folder's certificate and yield its URL."""
+    """Run nginx, or where there is none the small server, with the folder's certificate; yield its URL. Raises Absent."""
+    program = _nginx()
+    if program is None:
+        with plain_tls_front(folder, sink_port) as (url, _):
+            yield url
+        return
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = os.path.join(folder, "nginx.conf")
     with open(config, "w", encoding="utf-8") as file:
         file.write(_CONFIG.format(folder=folder, sink_port=sink_port, port=port))
-    program = shutil.which("nginx", path=_search_path())
-    assert program is not None
     with subprocess.Popen([program, "-p", folder, "-c", config, "-e", "stderr"]) as nginx:
         try:
             _wait_for(port, nginx)
             yield f"https://127.0.0.1:{port}"
         finally:
             nginx.terminate()
+
+
+def _nginx() -> str | None:
+    return shutil.which("nginx", path=_search_path())
 
 
 def _search_path() -> str:

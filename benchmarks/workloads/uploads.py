@@ -10,7 +10,7 @@ from measuring.absent import Absent
 from measuring.file_sets import GIB, KIB, MIB, FileSet, equal_files, mixed_files
 from measuring.rounds import in_turn
 from peers.contenders import CONTENDERS, OURS
-from servers.tls_front import require_tls
+from servers.tls_front import front_name
 from workloads.measurement import IN_FLIGHT, Measurement, Server, measure
 from workloads.upload_tables import Rounds, summaries, workload_table
 
@@ -155,14 +155,21 @@ WORKLOADS: dict[str, Workload] = {
         server=_PER_MINUTE,
     ),
     "tls": Workload(
-        title="1,000 files of 1 MiB over TLS, nginx in front",
+        title="1,000 files of 1 MiB over TLS",
         files=lambda scale: equal_files(_count(1000, scale), MIB),
         unit="bytes",
         contenders=_OVER_TLS,
         server=Server(tls=True),
     ),
+    "tls-large": Workload(
+        title="2 files of 1 GiB over TLS",
+        files=lambda scale: equal_files(2, _count(GIB, scale)),
+        unit="bytes",
+        contenders=(OURS, "ours-no-hash", "F", "C"),
+        server=Server(tls=True),
+    ),
     "tls-small": Workload(
-        title="3,000 files of 4 KiB over TLS, nginx in front",
+        title="3,000 files of 4 KiB over TLS",
         files=lambda scale: equal_files(_count(3000, scale), 4 * KIB),
         unit="files",
         contenders=_OVER_TLS,
@@ -175,8 +182,9 @@ def run_uploads(
     workload: Workload, names: Sequence[str], *, rounds: int, scale: float
 ) -> list[dict[str, Any]]:
     """Measure one workload, print its tables and return them with every single measurement."""
+    title = workload.title
     if workload.server.tls:
-        require_tls()
+        title = f"{title}, {front_name()} in front"
     files = workload.files(scale)
     files.warm()
     results = []
@@ -188,7 +196,7 @@ def run_uploads(
         summary = summaries(measured, files, unit=workload.unit, ideal_s=ideal_s or None)
         if summary:
             labels = {name: CONTENDERS[name].label for name in summary}
-            print(f"\n{workload.title}, {in_flight} in flight, {rounds} rounds, scale {scale:g}\n")
+            print(f"\n{title}, {in_flight} in flight, {rounds} rounds, scale {scale:g}\n")
             print(workload_table(summary, labels, unit=workload.unit), flush=True)
         results.append(
             {

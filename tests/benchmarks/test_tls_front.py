@@ -12,7 +12,7 @@ import pytest
 
 from measuring.absent import Absent
 from servers.sink import Sink
-from servers.tls_front import make_certificate, plain_tls_front
+from servers.tls_front import front_name, make_certificate, plain_tls_front, tls_front
 
 
 def test_bodies_and_answers_pass_both_ways(tmp_path: Path) -> None:
@@ -42,3 +42,24 @@ def test_bodies_and_answers_pass_both_ways(tmp_path: Path) -> None:
         pytest.skip(str(absent))
     assert counts.accepted == 3
     assert counts.file_bytes == 3 * len(content)
+
+
+def test_where_nginx_is_not_installed_the_small_server_is_in_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows over TLS are measured there, too, and their table says with which server."""
+    if sys.platform != "linux":
+        pytest.skip("the sink uses epoll")
+    monkeypatch.setattr("servers.tls_front._nginx", lambda: None)
+    try:
+        assert front_name() == "a small server in C"
+        certificate = make_certificate(str(tmp_path))
+        with Sink() as sink, tls_front(str(tmp_path), sink.port) as url:
+            trust = ssl.create_default_context(cafile=certificate)
+            connection = http.client.HTTPSConnection(urlsplit(url).netloc, context=trust, timeout=60)
+            connection.request("GET", "/v1/flow/files")
+            assert connection.getresponse().status
+            connection.close()
+            sink.finish()
+    except Absent as absent:
+        pytest.skip(str(absent))

@@ -7,18 +7,28 @@ import errno
 import hashlib
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from bulk_upload.core.model import Accepted, SourceFailed
+from bulk_upload.core.model import Accepted, Rejected, SourceFailed
+from bulk_upload.core.run.sender import UploadReport
 from bulk_upload.edge.files import FileReader, HashedFile, StreamedFile
 from bulk_upload.edge.source_tree import SourceTree
 from bulk_upload.edge.transport.outlet import Outlet
 from tests.edge.reading_trees import CHANGES, before_each
-from tests.edge.transport.scripted_server import ScriptedServer, accepts, certified
+from tests.edge.transport.scripted_server import (
+    Exchange,
+    ScriptedServer,
+    accepts,
+    answer,
+    certified,
+    holds,
+    loses,
+)
 from tests.edge.transport.shipping import BLOCK, ship, transport_to
 from tests.edge.transport.test_bandwidth import HandPace
 from tests.edge.transport.test_fence import Gate
@@ -30,6 +40,14 @@ NAME = "data.jsonl"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / NAME
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ssl.SSLContext | None:
+    """Return how the server of a test encrypts, None where it does not."""
+    return certified(tmp_path, monkeypatch) if request.param == "tls" else None
 
 
 @asynccontextmanager
@@ -246,3 +264,123 @@ def test_without_a_descriptor_there_is_no_outlet(monkeypatch: pytest.MonkeyPatch
     with ours, theirs:
         monkeypatch.setattr(os, "dup", fails)
         assert Outlet.of(Transport()) is None
+
+
+async def test_one_connection_carries_one_file_after_another(path: Path, tls: ssl.SSLContext | None) -> None:
+    """What a thread wrote of it is followed by what the event loop writes, and by the next request."""
+    content = os.urandom(5 * BLOCK + 3)
+    path.write_bytes(content)
+    async with (
+        ScriptedServer(accepts()).running(tls=tls) as server,
+        transport_to(server.url) as transport,
+    ):
+        for _ in range(3):
+            async with one_of_two(path) as file:
+                report = await ship(transport, file)
+            assert isinstance(report.outcome, Accepted)
+    assert server.connections == 1
+    assert [one.parts[-1][1] for one in server.requests] == [content] * 3
+
+
+async def test_what_arrives_during_a_body_is_read(path: Path, tls: ssl.SSLContext | None) -> None:
+    """A thread may write while the event loop reads."""
+    content = os.urandom(24 * BLOCK)
+    path.write_bytes(content)
+
+    async def talks(exchange: Exchange) -> None:
+        for limit in range(0, exchange.request.content_length, 50_000):
+            await exchange.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+            await exchange.read_body(limit)
+        await accepts()(exchange)
+
+    async with (
+        ScriptedServer(talks).running(tls=tls) as server,
+        transport_to(server.url) as transport,
+        one_of_two(path) as file,
+    ):
+        report = await ship(transport, file)
+    assert isinstance(report.outcome, Accepted)
+    assert server.requests[0].parts[-1][1] == content
+
+
+async def test_an_early_refusal_is_seen_while_a_large_file_is_written(
+    path: Path, tls: ssl.SSLContext | None
+) -> None:
+    """The rest of the body is not sent."""
+    path.write_bytes(bytes(64 * BLOCK))
+
+    async def refuses(exchange: Exchange) -> None:
+        await exchange.read_body(3 * BLOCK)
+        await exchange.send(answer(413, {"error": {"message": "too large"}}))
+        await exchange.wait_gone()
+
+    async with (
+        ScriptedServer(refuses).running(tls=tls) as server,
+        transport_to(server.url) as transport,
+        one_of_two(path) as file,
+    ):
+        report = await ship(transport, file)
+        assert isinstance(report.outcome, Rejected)
+        assert report.outcome.http_status == 413
+        assert not report.sent.complete
+        await until(lambda: not server.is_connected)
+        assert server.stored == 0
+
+
+@pytest.mark.parametrize("then", ["reset", "close"])
+async def test_a_connection_lost_while_a_large_file_is_written_stores_nothing(
+    path: Path, tls: ssl.SSLContext | None, then: str
+) -> None:
+    """The body is incomplete, which proves that."""
+    path.write_bytes(bytes(64 * BLOCK))
+    async with (
+        ScriptedServer(loses(after_bytes=3 * BLOCK, then=then)).running(tls=tls) as server,
+        transport_to(server.url) as transport,
+        one_of_two(path) as file,
+    ):
+        report = await ship(transport, file)
+        assert not isinstance(report.outcome, Accepted)
+        assert not report.sent.complete
+        await until(lambda: not server.is_connected)
+        assert server.stored == 0
+
+
+async def test_a_large_file_that_is_cancelled_is_incomplete(path: Path, tls: ssl.SSLContext | None) -> None:
+    """The connection is gone with it."""
+    path.write_bytes(bytes(64 * BLOCK))
+    cancelled: list[UploadReport] = []
+    async with (
+        ScriptedServer(holds(limit=3 * BLOCK)).running(tls=tls) as server,
+        transport_to(server.url) as transport,
+        one_of_two(path) as file,
+    ):
+        shipping = asyncio.create_task(ship(transport, file, cancelled=cancelled))
+        await until(lambda: server.requests and len(server.requests[0].body) >= 2 * BLOCK)
+        shipping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await shipping
+        assert not cancelled[0].sent.complete
+        server.released.set()
+        await until(lambda: not server.is_connected)
+        assert server.stored == 0
+
+
+async def test_a_slow_reader_gets_all_of_it(path: Path, tls: ssl.SSLContext | None) -> None:
+    """A thread that finds no room leaves the rest to the event loop."""
+    content = os.urandom(6 * BLOCK + 17)
+    path.write_bytes(content)
+
+    async def reads_slowly(exchange: Exchange) -> None:
+        for limit in range(0, exchange.request.content_length, 64 * 1024):
+            await exchange.read_body(limit)
+            await asyncio.sleep(0)
+        await accepts()(exchange)
+
+    async with (
+        ScriptedServer(reads_slowly).running(tls=tls, receive_bytes=8192) as server,
+        transport_to(server.url) as transport,
+        one_of_two(path) as file,
+    ):
+        report = await ship(transport, file)
+    assert isinstance(report.outcome, Accepted)
+    assert server.requests[0].parts[-1][1] == content
