@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
-LARGE = b"".join(b'{"text": "line %06d"}\n' % number for number in range(400_000))
+
+def large() -> bytes:
+    """Return a content of several pieces; made only where it is used, since every collection imports this module."""
+    return b"".join(b'{"text": "line %06d"}\n' % number for number in range(400_000))
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def options(tmp_path: Path) -> Iterator[SourceOptions]:
     paramiko = pytest.importorskip("paramiko", reason="see docs/explanation/interop.md")
     root = tmp_path / "root"
     (root / "data" / "many").mkdir(parents=True)
-    (root / "data" / "a b.jsonl").write_bytes(LARGE)
+    (root / "data" / "a b.jsonl").write_bytes(large())
     for number in range(40):
         (root / "data" / "many" / f"{number:02}").write_text(f"{number}\n")
     key = paramiko.RSAKey.generate(2048)
@@ -121,7 +124,7 @@ async def test_files_of_an_sftp_server(options: SourceOptions) -> None:
             blocks = []
             while block := await stream.read():
                 blocks.append(block)
-        assert b"".join(blocks) == LARGE
+        assert b"".join(blocks) == large()
         loaded = await reader.load(listed[1:], expected=found[1:])
     contents = [one.content for one in loaded if isinstance(one, LoadedFile)]
     assert contents == [b"%d\n" % number for number in range(40)]
