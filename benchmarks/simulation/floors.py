@@ -51,11 +51,11 @@ class Short:
 SHORT_OF: dict[str, Short] = {
     "a3": Short(goodput=0.779),
     "b2": Short(refused=0.028),
+    "c2": Short(refused=0.012),
     "f2": Short(goodput=0.87),
-    "h1": Short(refused=0.023),
+    "h1": Short(refused=0.024),
     "i3": Short(refused=0.034),
     "j5": Short(goodput=0.86),
-    "k2": Short(refused=0.016),
     "k5": Short(refused=0.075, waste=0.129),
     "general": Short(mean=0.9),
 }

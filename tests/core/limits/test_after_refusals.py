@@ -160,6 +160,27 @@ def test_what_is_refused_at_a_new_level_leaves_chance_established(new: bool, sta
     assert chance.established is kept
 
 
+@pytest.mark.parametrize("established", [False, True])
+def test_chance_explains_two_refusals_at_the_known_rate(established: bool) -> None:
+    """Until chance is established the first is a limit's; from then on it takes three in a row."""
+    chance = _established(2) if established else Chance()
+    number = 300
+
+    def refuse_near(number: int) -> bool:
+        return chance.on_bad(
+            number, number, beyond=True, calm=False, easy=False, new=False, regular=False, near=True
+        )
+
+    for one in range(3, number):
+        chance.on_accepted(one, calm=False, near=True)
+    assert refuse_near(number) is not established
+    if established:
+        for one in range(number + 1, number + 10):
+            chance.on_accepted(one, calm=False, near=True)
+        assert not refuse_near(number + 10)
+        assert any(refuse_near(number + 10 + more) for more in range(1, 4))
+
+
 def _lowered(*, paused: bool) -> Rate:
     """Return a rate of 40 that verdicts of few refusals have lowered to a third."""
     rate = Rate()

@@ -105,6 +105,24 @@ def test_a_verdict_takes_no_more_than_was_refused(verdicts: list[tuple[float, fl
         assert rate.known >= min(0.97, max(0.5, share)) * known - 1e-9 or rate.known >= share * known - 1e-9
 
 
+@pytest.mark.parametrize("seconds", [4.0, 6.0, 8.0])
+def test_few_refusals_lower_a_rate_to_the_pace_at_which_they_came(seconds: float) -> None:
+    """Less got through because of the climb that led there, and says nothing of the server; a higher pace lowers nothing."""
+    rate = paced(40.0)
+    now, count = pace(rate, 0.0, seconds)
+    at = rate.per_s or 0.0
+    rate.refused(now, Passage(per_s=count / now, recent_per_s=count / now, share=0.99))
+    assert rate.known == pytest.approx(min(40.0, at))
+
+
+@pytest.mark.parametrize(("per_s", "cycle_s"), [(2.0, 30.0), (35.0, 52.0), (200.0, 600.0)])
+def test_after_a_cycle_starts_are_paced_at_its_average(per_s: float, cycle_s: float) -> None:
+    """Also where the cycle lasted longer than a climb of so many starts may."""
+    rate = Rate()
+    rate.averaged(100.0, per_s, cycle_s)
+    assert rate.per_s == pytest.approx(per_s)
+
+
 def test_a_rate_that_was_no_cause_is_known_at_once_when_it_is() -> None:
     """Lifted, nothing is paced; refused again, it is the known rate, not one to search for."""
     rate = paced(40.0)

@@ -28,7 +28,8 @@ SHARE_LIMITED = 0.2
 """A limit refuses at least this share, or five times the usual one."""
 
 BEYOND = 2.0
-"""Added for a refusal beyond a known limit, of which half are expected to be refused."""
+"""Added for a refusal beyond a known limit, of which half are expected to be refused; near a known rate only until chance is
+established."""
 
 EVIDENCE = 5.0
 EVIDENCE_REFUSAL = 1.0
@@ -147,7 +148,8 @@ class Chance:
             self._near[0] += 1
         self._at_level += easy
         self._watch(number, started_count if easy else number, share)
-        if beyond:
+        # Once refusals were shown not to depend on the rate, one near it says no more than any other.
+        if beyond and not (near and self.established):
             step = math.log(0.5 / share) + BEYOND
             self._quick += step
             self._slow += step

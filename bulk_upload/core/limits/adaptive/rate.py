@@ -112,10 +112,14 @@ class Rate:
         if self.pacing is Pacing.HUNTING:
             doublings = self._climbed_s / max(DOUBLE_S, DOUBLE_STARTS / known)
             return known * math.exp(min(40.0, doublings) * math.log(2))
+        return known * (1 + (1 - BETA) * (self._climbed_s / self._to_known_s - 1) ** 3)
+
+    @property
+    def _to_known_s(self) -> float:
+        """How long a climb to the known rate lasts."""
         shortest, longest = CLIMB_STARTS
-        climb_s = min(self._climb_s, max(CLIMB_S_FIRST, longest / known, WAIT_COST * self._wait_s))
-        climb_s = max(climb_s, min(CLIMB_S_MAX, shortest / known))
-        return known * (1 + (1 - BETA) * (self._climbed_s / climb_s - 1) ** 3)
+        climb_s = min(self._climb_s, max(CLIMB_S_FIRST, longest / self.known, WAIT_COST * self._wait_s))
+        return max(climb_s, min(CLIMB_S_MAX, shortest / self.known))
 
     @property
     def near(self) -> bool:
@@ -157,7 +161,8 @@ class Rate:
             if pace >= OUTGROWN * self.known:
                 # It was too low, and what got through was limited by us: the truth is between that and the pace.
                 got = math.sqrt(got * pace)
-            bound = max(got, min(NEAR, passed.share) * self.known)
+            # Where hardly any was refused, what got through was limited by the pace: the rate is no lower than that.
+            bound = max(got, min(pace, self.known) if passed.share >= NEAR else passed.share * self.known)
         else:
             bound = max(min(pace, passed.per_s), max(SHARE_MIN, passed.share) * self.known)
         if pace is not None and self.pacing is Pacing.KNOWN and passed.paused and passed.per_s < bound:
@@ -198,7 +203,8 @@ class Rate:
     def averaged(self, now: float, per_s: float, cycle_s: float) -> None:
         """Pace at the average of a whole cycle of a quota that no header announces."""
         self._set(now, per_s, Pacing.KNOWN)
-        self._climb_s = self._climbed_s = min(CLIMB_S_MAX, max(CLIMB_S_FIRST, cycle_s))
+        self._climb_s = min(CLIMB_S_MAX, max(CLIMB_S_FIRST, cycle_s))
+        self._climbed_s = self._to_known_s
 
     def lift(self) -> None:
         """Pace no longer: the rate was not the cause. Should it be after all, it is known at once."""
