@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "ours": "bulk-upload",
+    "ours-no-hash": "the same, `--hash off`",
     "F": "aiohttp script",
+    "lean": "aiohttp, bodies ready",
     "S": "SDK, loop",
-    "T": "SDK, 16 threads",
-    "O": "OpenAI SDK",
     "C": "curl --parallel",
 }
 """By a contender's short name. Ours is the run that does what the others do, and the ledger and hashes besides."""
@@ -30,9 +30,11 @@ ROWS = (
     Row("latency", 64, "1,000 x 4 KiB, answered after 50 ms, 64 in flight"),
     Row("latency", 16, "the same, 16 in flight"),
     Row("small", 16, "10,000 x 4 KiB, answered at once"),
+    Row("medium", 16, "1,000 x 1 MiB"),
     Row("mixed", 16, "3,000 files, 2.4 GB, log-normal sizes"),
     Row("large", 16, "2 x 1 GiB"),
     Row("tls", 16, "1,000 x 1 MiB over TLS"),
+    Row("tls-large", 16, "2 x 1 GiB over TLS"),
 )
 
 
