@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "ours": "bulk-upload",
-    "ours-no-hash": "the same, `--hash off`",
+    "ours-blake3": "`--hash blake3`",
+    "ours-no-hash": "`--hash off`",
     "F": "aiohttp script",
-    "lean": "aiohttp, bodies ready",
     "S": "SDK, loop",
     "C": "curl --parallel",
 }
