@@ -72,4 +72,5 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.Monke
 def test_what_is_no_function_is_refused() -> None:
     """Also a switch, which is neither a function nor none."""
     with pytest.raises(ValueError, match="False"):
+        # mypy refuses it as well: what untyped callers get is tested.
         require(False)  # type: ignore[arg-type]

@@ -152,6 +152,7 @@ def test_a_killed_undo_goes_on_where_it_was(tmp_path: Path) -> None:
         stage.run(expect=0)
         for left in (100, 60, 20):
             process = stage.start("undo", str(stage.ledger), "--yes")
+            # mypy infers no type for a parameter that has a default alone; it binds the number of this round.
             process.until(lambda left=left: len(ids_at(stage.url)) <= left, "deletions")  # type: ignore[misc]
             process.kill()
             there = ids_at(stage.url)

@@ -252,6 +252,7 @@ _SETTINGS = settings(
 )
 
 
+# Hypothesis makes this class at run time, so it is no type to mypy.
 class TestStore(LedgerMachine.TestCase):  # type: ignore[misc, valid-type]
     """Whatever the order of steps, crashes and reopenings, ledger and model agree."""
 
