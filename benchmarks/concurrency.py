@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
-from simulation.report import SEEDS, family_rows, family_table, measure, remember, tables
+from simulation.report import SEEDS, family_rows, family_table, measure, remember, set_rows, tables
 from simulation.scenarios import SCENARIOS
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--search", action="store_true", help="search the best fixed values anew (minutes) and remember them"
     )
-    parser.add_argument("--families", action="store_true", help="print the table of the families only")
+    parser.add_argument("--families", action="store_true", help="print the tables of the families only")
     parser.add_argument("--revision", help="print the row of the controller of an earlier git revision")
     parser.add_argument("--row", help="print the row of this package's controller under this name")
     given = parser.parse_args()
@@ -37,7 +37,7 @@ def main() -> None:
         for line in family_rows(given.row, AdaptiveLimit):
             print(line, flush=True)
     else:
-        for line in family_table() if given.families else tables():
+        for line in [*family_table(), "", *set_rows(AdaptiveLimit)] if given.families else tables():
             print(line, flush=True)
 
 

@@ -181,7 +181,7 @@ class WithoutWaitCost(AdaptiveLimit):
 class _LevelBlind(Verdict):
     """Does not look at the levels of paced starts."""
 
-    def on_paced_refused(self, now: float, started_at: float, level: int) -> bool:
+    def on_paced_refused(self, now: float, started_at: float, level: int, *, is_near: bool) -> bool:
         return False
 
 
@@ -191,6 +191,40 @@ class WithoutLevels(AdaptiveLimit):
     def __init__(self) -> None:
         super().__init__()
         self._verdict = _LevelBlind()
+
+
+class _OneLimit(Verdict):
+    """Does not know servers with both limits."""
+
+    is_rate_met = False
+
+
+class WithoutBoth(AdaptiveLimit):
+    """A rate is lifted once slots were seen to refuse, whatever showed it before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verdict = _OneLimit()
+
+
+class _Sure(Rate):
+    """Take a rate that no refusal met for one that is known."""
+
+    @property
+    def is_assumed(self) -> bool:
+        return False
+
+    @is_assumed.setter
+    def is_assumed(self, value: bool) -> None:
+        pass
+
+
+class WithoutAssumed(AdaptiveLimit):
+    """Starts below a rate that is only assumed count as slower than the server's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = _Sure()
 
 
 class _Yielding(Slots):
@@ -308,6 +342,8 @@ ABLATIONS = {
     "refutation": WithoutRefutation,
     "runs between waits": WithoutRuns,
     "levels of paced starts": WithoutLevels,
+    "a rate beside slots": WithoutBoth,
+    "an assumed rate": WithoutAssumed,
     "a bottom of the rate": WithoutBottom,
     "approach to the refused level": WithoutApproach,
     "ramp": WithoutRamp,

@@ -173,3 +173,6 @@ FAMILIES: dict[str, Callable[[int], Scenario]] = {
     "general": general,
 }
 """By name: each returns the scenario of a number."""
+
+UNSUITED = frozenset({("small burst", 3003)})
+"""Draws of which even the best fixed number and rate has a fifth refused: nothing can be compared with it."""

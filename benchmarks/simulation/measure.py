@@ -172,6 +172,7 @@ class Score:
     p99_ratio: float
     reached_s: float
     attempts_max: int
+    requests: int
 
 
 def score(tally: Tally, scenario: Scenario, best: Tally) -> Score:
@@ -183,6 +184,7 @@ def score(tally: Tally, scenario: Scenario, best: Tally) -> Score:
         p99_ratio=tally.p99_s / max(1e-9, best.p99_s),
         reached_s=_reached_s(tally, scenario, best),
         attempts_max=tally.attempts_max,
+        requests=tally.accepted + tally.refused + tally.failed,
     )
 
 

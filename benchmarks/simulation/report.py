@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bulk_upload.core.limits.adaptive import AdaptiveLimit
-from simulation.families import FAMILIES
+from simulation.families import FAMILIES, UNSUITED
 from simulation.measure import REMEMBERED, best, key_of, oracle, run, run_beside, run_shared, score
 from simulation.policies import Aimd, Gradient, Peer
 from simulation.scenarios import BURSTS, CHANCE, EXTRA, SCENARIOS, SHARED, random_scenario
@@ -25,7 +25,13 @@ RANDOM_NUMBERS = range(100, 130)
 """Those from 0 to 29 were looked at while the controller was made."""
 
 FAMILY_NUMBERS = range(1000, 1012)
-"""The draws of the tables: none of them was looked at while the controller was made."""
+"""The draws of the policies' table: none of them was looked at while the controller was made."""
+
+FAMILY_SETS = tuple(range(first, first + 12) for first in (1000, 2000, 3000, 4000))
+"""The draws that the floors of families are of."""
+
+LIMITED = ("small burst", "moving cap", "mixture", "general")
+"""The families with a limit."""
 
 ABLATION_NUMBERS = range(1000, 1006)
 MUTE = ("c6", "c7")
@@ -95,7 +101,12 @@ def random_scenarios() -> list[Scenario]:
 
 def family_scenarios(family: str, numbers: Iterable[int] = FAMILY_NUMBERS) -> list[Scenario]:
     """Return draws of a family."""
-    return [FAMILIES[family](number) for number in numbers]
+    return [FAMILIES[family](number) for number in numbers if (family, number) not in UNSUITED]
+
+
+def set_scenarios(family: str) -> list[Scenario]:
+    """Return the draws of all sets."""
+    return [one for numbers in FAMILY_SETS for one in family_scenarios(family, numbers)]
 
 
 def family_rows(
@@ -121,6 +132,38 @@ def family_table() -> Iterable[str]:
     yield family_head()
     for name, make in POLICIES.items():
         yield from family_rows(name, make)
+
+
+def set_rows(make: Callable[[], Controller]) -> Iterable[str]:
+    """Return a line for each set of draws, one for all, and one with what was refused of all requests."""
+    yield family_head("draws")
+    runs: dict[str, list[Score]] = {family: [] for family in FAMILIES}
+    for numbers in FAMILY_SETS:
+        fresh = {
+            family: list(measure(make, family_scenarios(family, numbers), (0,)).scores.values())
+            for family in FAMILIES
+        }
+        yield _set_row(f"{numbers[0]} to {numbers[-1]}", fresh)
+        for family, ones in fresh.items():
+            runs[family] += ones
+    yield _set_row("all", runs)
+    shares = " | ".join(f"{100 * refused_of_all(ones):.1f} %" for ones in runs.values())
+    yield f"| of all requests | {shares} |"
+
+
+def _set_row(name: str, runs: dict[str, list[Score]]) -> str:
+    cells = []
+    for ones in runs.values():
+        goodputs = [one.goodput for one in ones]
+        refused = sum(one.refused for one in ones) / len(ones)
+        cells.append(f"{sum(goodputs) / len(goodputs):.2f} ({min(goodputs):.2f}) {100 * refused:.1f} %")
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def refused_of_all(ones: Iterable[Score]) -> float:
+    """Return the share refused of all requests of these runs together."""
+    ones = list(ones)
+    return sum(one.refused * one.requests for one in ones) / sum(one.requests for one in ones)
 
 
 def scenario_rows(totals: Totals, scenarios: Iterable[Scenario]) -> Iterable[str]:
@@ -158,7 +201,7 @@ def remember() -> int:
     for scenario in [*SCENARIOS, *EXTRA, *CHANCE, *BURSTS]:
         for seed in SEEDS:
             found[key_of(scenario, seed)] = best(scenario, seed)
-    drawn = [one for family in FAMILIES for one in family_scenarios(family)]
+    drawn = [one for family in FAMILIES for one in set_scenarios(family)]
     for scenario in [*random_scenarios(), *drawn]:
         found[key_of(scenario, 0)] = best(scenario, 0)
     with open(REMEMBERED, "w", encoding="utf-8") as file:
@@ -189,6 +232,8 @@ def tables() -> Iterable[str]:
         yield measure(make, random_scenarios(), (0,)).row(name)
     yield f"\n{len(FAMILY_NUMBERS)} draws of each family, mean (worst) and refused:\n"
     yield from family_table()
+    yield f"\n{len(FAMILY_SETS)} sets of draws, mean (worst) and refused:\n"
+    yield from set_rows(AdaptiveLimit)
     yield "\n| two clients | sharing | Jain, mean | worst of 5 seeds |\n|---|---|---|---|"
     for name in ("AIMD", "**adaptive**"):
         yield from shared_rows(POLICIES[name], name)

@@ -25,6 +25,9 @@ PATIENT_ATTEMPTS = 3
 THROTTLED_S = 0.5
 """As `RetryPolicy.throttled_s`; a constant, so that an earlier revision of the package can be simulated, too."""
 
+ATTEMPTS_BY_CHANCE = 2
+"""After so many the policy's waits grow no longer where failures come by chance; a constant for the same reason."""
+
 POLICY = RetryPolicy(attempts_max=10**6)
 
 
@@ -241,8 +244,11 @@ class Client:
 
     def backoff_s(self, file: File) -> float:
         """Return what the product's own policy makes a failed file wait."""
+        used = (
+            file.attempts if self.controller.chance_share is None else min(file.attempts, ATTEMPTS_BY_CHANCE)
+        )
         decision = POLICY.again(
-            "", attempts_used=file.attempts, budget_empty=self.budget.empty, jitter=self.rng.random()
+            "", attempts_used=used, budget_empty=self.budget.empty, jitter=self.rng.random()
         )
         self.budget = self.budget.spend()
         assert isinstance(decision, TryAgain)

@@ -238,6 +238,7 @@ def assemble(
         occupancy=occupancy,
         stop_rules=stop_rules,
         policy=settings.retry_policy,
+        limits=limits,
         wire_bytes=lambda: sender.wire_bytes,
         ledger=ledger,
         drain=drain,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from bulk_upload.core.events import AttemptEnded, AttemptStarted, PlanMade
 from bulk_upload.core.limits.controller import Ticket
 from bulk_upload.core.limits.fixed import FixedLimit
@@ -89,6 +91,26 @@ def test_a_controller_may_pace_the_starts() -> None:
     assert len(starts) == 20
     assert min(later - earlier for earlier, later in pairwise(starts)) >= 0.499
     assert ran.lasted_s < 20 * 0.5 + 2
+
+
+class Chancy(FixedLimit):
+    """A fixed limit that knows of a server that it refuses three in a hundred, whatever their number."""
+
+    @property
+    def chance_share(self) -> float:
+        """Three in a hundred."""
+        return 0.03
+
+
+@pytest.mark.parametrize("by_chance", [True, False])
+def test_failures_that_are_chance_are_retried_within_a_second(by_chance: bool) -> None:
+    """Elsewhere the waits of a file that fails again and again double each time."""
+    world = World()
+    world.add("a.jsonl")
+    world.server.script("a.jsonl", *[Fate.REFUSE] * 5)
+    ran = world.run(controller=Chancy(8) if by_chance else FixedLimit(8))
+    waits = [one.retry_in_s for _, one in ran.told.events if isinstance(one, AttemptEnded) and one.retry_in_s]
+    assert (max(waits) <= 1.0) == by_chance
 
 
 # --- what a run says of itself

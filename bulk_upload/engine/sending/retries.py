@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from bulk_upload.core.clock import Clock
+    from bulk_upload.core.limits.capped import CappedController
     from bulk_upload.core.model import Outcome
     from bulk_upload.core.run.ports import Ledger
     from bulk_upload.core.run.retry import RetryPolicy
@@ -50,6 +51,7 @@ class Retries:
         occupancy: Occupancy,
         stop_rules: StopRules,
         policy: RetryPolicy,
+        limits: CappedController,
         wire_bytes: Callable[[], int],
         ledger: Ledger[LedgerStore],
         drain: Drain,
@@ -61,6 +63,7 @@ class Retries:
         self._occupancy = occupancy
         self._stop_rules = stop_rules
         self._policy = policy
+        self._limits = limits
         self._wire_bytes = wire_bytes
         self._ledger = ledger
         self._drain = drain
@@ -164,6 +167,7 @@ class Retries:
             attempts_used=upload.attempts_used,
             budget_empty=self._stop_rules.budget.empty and not outcome.agent_lost,
             jitter=self._clock.jitter(),
+            by_chance=self._by_chance,
         )
         if isinstance(decision, TryAgain):
             if not outcome.agent_lost:
@@ -177,6 +181,10 @@ class Retries:
         upload.reason = reason
         await self._ledger.run(lambda store: store.explain(upload.entry_id, reason))
 
+    @property
+    def _by_chance(self) -> bool:
+        return self._limits.chance_share is not None
+
     def _decide(self, upload: Upload, outcome: Outcome, *, is_free: bool = False) -> RetryDecision:
         if isinstance(outcome, NotSent) and outcome.local_limit:
             self._stop_rules.on_short(outcome.reason, wire_bytes=self._wire_bytes())
@@ -188,6 +196,7 @@ class Retries:
             budget_empty=self._stop_rules.budget.empty,
             jitter=self._clock.jitter(),
             is_probe=is_free,
+            by_chance=self._by_chance,
         )
         # A doubt counts once it is known that the attempt left nothing.
         if isinstance(decision, Reconcile) or (isinstance(decision, TryAgain) and not decision.uses_attempt):

@@ -19,6 +19,7 @@ from bulk_upload.core.limits.adaptive.verdict import REFUTED_TIMES, Verdict
 from bulk_upload.core.limits.controller import Ticket
 from simulation.families import FAMILIES
 from simulation.measure import run
+from simulation.scenarios import SCENARIOS
 
 
 def test_a_pause_that_lies_after_a_refused_start_is_no_time_of_its_run() -> None:
@@ -289,7 +290,7 @@ def _refused_at(levels: list[int], *, usual: int) -> list[bool]:
     for now, level in enumerate(levels, start=1):
         for _ in range(20):
             verdict.on_paced(usual)
-        shown.append(verdict.on_paced_refused(now + 0.5, float(now), level))
+        shown.append(verdict.on_paced_refused(now + 0.5, float(now), level, is_near=True))
     return shown
 
 
@@ -304,7 +305,7 @@ def test_paced_starts_always_refused_among_the_highest_show_it_too() -> None:
     for now in range(1, 10):
         for level in [*range(5, 13)] * 8:
             verdict.on_paced(level)
-        shown.append(verdict.on_paced_refused(now + 0.5, float(now), 12))
+        shown.append(verdict.on_paced_refused(now + 0.5, float(now), 12, is_near=True))
     assert shown.index(True) == 7
 
 
@@ -313,11 +314,32 @@ def test_paced_starts_refused_at_any_level_leave_the_rate_suspected() -> None:
     assert not any(_refused_at([6, 12, 7, 12, 5, 12] * 5, usual=6))
 
 
+@pytest.mark.parametrize(
+    ("near", "calm", "is_met"), [(3, 0, True), (3, 1, True), (2, 0, False), (6, 3, False), (0, 3, False)]
+)
+def test_what_is_refused_below_a_limit_of_simultaneous_requests_shows_a_rate_beside_it(
+    near: int, calm: int, is_met: bool
+) -> None:
+    """With fewer in flight than usual only a rate refuses, and only starts that are not slower than it."""
+    verdict = Verdict(rate_suspected=True)
+    for _ in range(64):
+        verdict.on_paced(6)
+    for now in range(1, near + calm + 1):
+        verdict.on_paced_refused(now + 0.5, float(now), 4, is_near=now <= near)
+    assert verdict.is_rate_met == is_met
+
+
+def test_a_server_with_both_limits_keeps_its_rate() -> None:
+    """16 at once and 30 starts a second: that slots are seen to refuse does not make the rate be learned anew."""
+    scenario = next(one for one in SCENARIOS if one.name == "h1")
+    assert run(scenario, 1, AdaptiveLimit).refused_share <= 0.02
+
+
 def test_refusals_of_one_moment_count_once() -> None:
     """Those that had started when the first was answered say the same."""
     verdict = Verdict(rate_suspected=True)
     verdict.on_paced(6)
-    assert not any(verdict.on_paced_refused(10.0 + more, 9.0, 12) for more in range(8))
+    assert not any(verdict.on_paced_refused(10.0 + more, 9.0, 12, is_near=True) for more in range(8))
 
 
 def test_a_limit_that_levels_showed_is_one_at_any_height() -> None:
@@ -325,5 +347,5 @@ def test_a_limit_that_levels_showed_is_one_at_any_height() -> None:
     verdict = Verdict(rate_suspected=True)
     for now in range(1, 5):
         verdict.on_paced(1)
-        verdict.on_paced_refused(now + 0.5, float(now), 3 + now)
+        verdict.on_paced_refused(now + 0.5, float(now), 3 + now, is_near=True)
     assert verdict.concerns_slots(9.0, 2, paced=False, ceiling=None, latency_s=0.1)

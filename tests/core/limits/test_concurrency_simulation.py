@@ -16,9 +16,19 @@ from bulk_upload.core.run.retry import RetryPolicy
 from simulation.families import FAMILIES
 from simulation.floors import BY_NAME, SHORT_OF, bounds, misspelt, shortfall_rows, shortfalls
 from simulation.measure import best, known_best, oracle, run, run_shared, score
-from simulation.report import FAMILY_NUMBERS, MUTE, SEEDS, family_scenarios, measure, random_scenarios
+from simulation.report import (
+    FAMILY_NUMBERS,
+    LIMITED,
+    MUTE,
+    SEEDS,
+    family_scenarios,
+    measure,
+    random_scenarios,
+    refused_of_all,
+    set_scenarios,
+)
 from simulation.scenarios import SCENARIOS, SHARED, Scenario
-from simulation.world import THROTTLED_S
+from simulation.world import ATTEMPTS_BY_CHANCE, THROTTLED_S
 
 QUICK = (
     *("a1", "a2", "b2", "b3", "c2", "c3", "c4", "c7", "d2", "e2", "f1", "f2", "h1", "h2"),
@@ -87,6 +97,16 @@ def test_a_throttled_file_waits_as_in_the_product() -> None:
     assert RetryPolicy().throttled_s == THROTTLED_S
 
 
+def test_a_file_that_failed_by_chance_waits_as_in_the_product() -> None:
+    """The simulation's constant says what the policy does of itself."""
+    policy = RetryPolicy(attempts_max=100)
+    waits = [
+        policy.again("", attempts_used=used, budget_empty=False, jitter=0.5, by_chance=by_chance)
+        for used, by_chance in ((20, True), (ATTEMPTS_BY_CHANCE, False))
+    ]
+    assert waits[0] == waits[1]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_draw_of_each_family(family: str) -> None:
     """The first two draws keep the floor of the worst."""
@@ -99,13 +119,20 @@ def test_one_draw_of_each_family(family: str) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families(family: str) -> None:
-    """Draws that nothing was tuned on keep the family's mean and its worst."""
-    totals = measure(AdaptiveLimit, family_scenarios(family), (0,))
+    """Four sets of draws keep the family's mean and its worst."""
+    totals = measure(AdaptiveLimit, set_scenarios(family), (0,))
     measured = {"mean": totals.mean()[0], "worst": totals.worst()[0]}
     for bound in bounds(family).values():
         assert bound.keeps(measured[bound.what]), bound
     for bound in shortfalls(family):
         assert bound.falls_short(measured[bound.what]), f"take it out of SHORT_OF: {bound}"
+
+
+@pytest.mark.soak
+def test_little_is_refused_where_limits_are_real() -> None:
+    """Of all requests of these jobs, what mixtures refuse by chance included."""
+    drawn = [one for family in LIMITED for one in set_scenarios(family)]
+    assert refused_of_all(measure(AdaptiveLimit, drawn, (0,)).scores.values()) <= 0.025
 
 
 def test_the_table_of_shortfalls_is_sound() -> None:

@@ -109,6 +109,18 @@ def test_few_refusals_lower_a_rate_to_the_pace_at_which_they_came(seconds: float
     assert rate.known == pytest.approx(min(40.0, at))
 
 
+def test_a_rate_that_no_refusal_met_is_assumed() -> None:
+    """Where the pace had outgrown it, the truth lies between that and what got through: the next verdict knows more."""
+    rate = paced(40.0)
+    now, _ = pace(rate, 0.0, 12.0)
+    assert (rate.per_s or 0.0) > 1.3 * 40
+    rate.refused(now, Passage(per_s=40.0, recent_per_s=40.0, share=0.99))
+    assert rate.is_assumed
+    assert rate.known > 42
+    rate.refused(now + 2.0, Passage(per_s=40.0, recent_per_s=40.0, share=0.9))
+    assert not rate.is_assumed
+
+
 @pytest.mark.parametrize(("per_s", "cycle_s"), [(2.0, 30.0), (35.0, 52.0), (200.0, 600.0)])
 def test_after_a_cycle_starts_are_paced_at_its_average(per_s: float, cycle_s: float) -> None:
     """Also where the cycle lasted longer than a climb of so many starts may."""

@@ -109,6 +109,23 @@ def test_empty_budget_shortens_nothing() -> None:
     assert delay_s_of(decision) == pytest.approx(27.0)
 
 
+@pytest.mark.parametrize(("attempts_used", "delay_s"), [(1, 0.25), (2, 0.5), (3, 0.5), (5, 0.5)])
+def test_failures_by_chance_double_a_backoff_once(attempts_used: int, delay_s: float) -> None:
+    """The server fails as many requests whatever their number: waiting longer changes nothing."""
+    decision = RetryPolicy().decide(
+        UNAVAILABLE, attempts_used=attempts_used, budget_empty=False, jitter=0.5, by_chance=True
+    )
+    assert delay_s_of(decision) == pytest.approx(delay_s)
+
+
+def test_failures_by_chance_use_attempts_all_the_same() -> None:
+    """An entry that fails each time is left to a later run."""
+    decision = RetryPolicy().decide(
+        UNAVAILABLE, attempts_used=6, budget_empty=False, jitter=0.5, by_chance=True
+    )
+    assert isinstance(decision, Leave)
+
+
 def test_attempts_used_up() -> None:
     """After the last attempt the entry is left pending, with its reason and how often it was tried."""
     assert isinstance(decide(attempts_used=5), TryAgain)

@@ -8,7 +8,7 @@ TRIP = 3
 FRESH_S = 2.0
 """For how long after a bad answer the successes of older uploads prove nothing."""
 
-PROBE_SHARE = 0.15
+PROBE_SHARE = 0.1
 PROBE_S_MIN = 1.0
 PROBE_S_MAX = 30.0
 BUSY_S = 1.0

@@ -65,7 +65,7 @@ class AdaptiveLimit(Parts):
             # What pacing spaces says nothing: a quota that is met refuses one of many.
             easy=self._spacing.on_start(now) and not paced,
             new=self._load.is_new(level),
-            calm=self._load.is_usual(level) and self._rate.on and not near,
+            calm=self._load.is_usual(level) and self._rate.on and not (near or self._rate.is_assumed),
         )
 
     def on_end(self, now: float, ticket: Ticket, signal: Signal) -> None:
@@ -154,6 +154,10 @@ class AdaptiveLimit(Parts):
         if ticket.level <= self._slots.limit:
             self._opening.on_refused_within()
         if ticket.paced and self._shows_slots(now, ticket):
+            if self._verdict.is_rate_met:
+                # The server has both limits.
+                self._moved(now, self._slots.on_refused(now, ticket.level, None))
+                return False
             self._rate.lift()
             return True
         if found is not Finding.QUOTA and found is not Finding.SLOTS:
@@ -168,7 +172,8 @@ class AdaptiveLimit(Parts):
             self._verdict.rate_suspected = True
         if cause is Cause.SLOTS:
             self._verdict.on_slots_shown()
-        return self._verdict.on_paced_refused(now, ticket.started_at, ticket.level) or cause is Cause.SLOTS
+        shown = self._verdict.on_paced_refused(now, ticket.started_at, ticket.level, is_near=ticket.near)
+        return shown or cause is Cause.SLOTS
 
     def _on_refused_too(self, now: float, number: int, retry_after_s: float | None) -> None:
         """Count one more of a burst that had its verdict; if less than before was taken, it was the rate."""

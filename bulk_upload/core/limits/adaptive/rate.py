@@ -79,6 +79,8 @@ class Rate:
         self.known = 0.0
         self._remembered = remembered or 0.0
         self._lifted = 0.0
+        self.is_assumed = False
+        """Whether the known rate lies between what got through and a pace that had outgrown it: no refusal met it yet."""
         self._met = 0
         self._wait_s = 0.0
         self._lowered_from = 0.0
@@ -144,7 +146,7 @@ class Rate:
             wait_s: the wait that the refusal named.
         """
         pace = self.per_s
-        hunting = False
+        hunting = is_assumed = False
         self._wait_s = wait_s
         if pace is None:
             bound = passed.per_s
@@ -161,6 +163,7 @@ class Rate:
             if pace >= OUTGROWN * self.known:
                 # It was too low, and what got through was limited by us: the truth is between that and the pace.
                 got = math.sqrt(got * pace)
+                is_assumed = True
             # Where hardly any was refused, what got through was limited by the pace: the rate is no lower than that.
             bound = max(got, min(pace, self.known) if passed.share >= NEAR else passed.share * self.known)
         else:
@@ -175,6 +178,7 @@ class Rate:
         lowers = self.pacing is Pacing.KNOWN and bound < self.known and few_refused
         self._lowered_from = (self._lowered_from or self.known) if lowers else 0.0
         self._set(now, bound, Pacing.HUNTING if hunting else Pacing.KNOWN)
+        self.is_assumed = is_assumed
 
     def on_refused_too(self, per_s: float) -> None:
         """Lower the known rate to what the server took of the paced starts that were on their way when it refused the
@@ -222,6 +226,7 @@ class Rate:
         stretch = CLIMB_STRETCH_COSTLY if self._wait_s else CLIMB_STRETCH
         self._climb_s = min(CLIMB_S_MAX, self._climb_s * stretch) if same else CLIMB_S_FIRST
         self.pacing = pacing
+        self.is_assumed = False
         self.known = per_s
         self._climbed_s = 0.0
         self._tokens = min(self._tokens, 1.0)

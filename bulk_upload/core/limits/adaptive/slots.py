@@ -36,11 +36,14 @@ STEP = 1.25
 # Share of the limit kept after a refusal, to leave room for another client.
 YIELD = 0.9
 
-# Seconds until the next trial of more, of fewer, of a ceiling: from the first value, doubled up to the second as
-# trials fail.
+# Seconds until the next trial of more, of fewer, of a ceiling: from the first value up to the second as trials fail,
+# doubled, but for the ceiling's.
 UP_WAIT_S = (4.0, 20.0)
 DOWN_WAIT_S = (15.0, 120.0)
 CEILING_WAIT_S = (1.0, 20.0)
+
+# Each test that is refused costs a request or two: after a second one few follow.
+CEILING_STRETCH = 3.0
 
 # A ceiling is tested once this many uploads were accepted below it.
 CEILING_UPLOADS = 20
@@ -127,7 +130,7 @@ class Slots:
         ceiling = max(1, level - 1)
         self._refused_at = ceiling
         if self.ceiling is not None and ceiling >= self.ceiling:
-            self._ceiling_wait_s = min(CEILING_WAIT_S[1], self._ceiling_wait_s * 2)
+            self._ceiling_wait_s = min(CEILING_WAIT_S[1], self._ceiling_wait_s * CEILING_STRETCH)
             self.tests_met += 1
         else:
             self._ceiling_wait_s = CEILING_WAIT_S[0]
@@ -165,12 +168,10 @@ class Slots:
         return self._shrink_to(in_flight, "the server accepted no more of the burst")
 
     def come_back(self, limit_before: int) -> str | None:
-        """Restart with three quarters of the slots after an outage."""
+        """Restart with the slots of before an outage: the ramp opens them one after another."""
         self._interrupt(TrialEvent.OUTAGE_OVER)
         self.ceiling = self._too_many = self._refused_at = None
-        return self._move(
-            max(1, limit_before * 3 // 4), "back from an outage with three quarters of the slots"
-        )
+        return self._move(limit_before, "back from an outage, with the slots of before")
 
     def acquit(self) -> str | None:
         """Record that the slots were not the cause: the supposed ceiling is none."""

@@ -33,6 +33,9 @@ of the share with as much is one on average (Fisher, 1925): eight among the high
 ALONE_TIMES = 2
 """A limit of one at a time refuses none that is alone; another client at the same server may make it seem so once."""
 
+LOW_TIMES = 3
+"""So many refusals with fewer in flight than on average, near the known rate, and for each calm one, show that rate."""
+
 REFUTED_TIMES = 2
 """Another client at the same quota may be what refuses slower starts: once shows little."""
 
@@ -53,6 +56,7 @@ class Verdict:
         self._levels: deque[int] = deque(maxlen=LEVELS)
         self._at_top = 0.0
         self._top_at = float("-inf")
+        self._low_near = self._low_calm = 0
         self._is_slots = False
         self._alone = 0
         self._ceiling_at = float("-inf")
@@ -71,25 +75,41 @@ class Verdict:
         """Record a start that had waited for the rate, as number `level` in flight."""
         self._levels.append(level)
 
-    def on_paced_refused(self, now: float, started_at: float, level: int) -> bool:
+    def on_paced_refused(self, now: float, started_at: float, level: int, *, is_near: bool) -> bool:
         """Record that one was refused, and return whether that shows a limit of simultaneous requests.
 
         Paced starts are alike but for what is in flight. Of those that started together one counts.
+
+        Args:
+            now: monotonic seconds.
+            started_at: when the refused one started.
+            level: how many were in flight, itself included.
+            is_near: it was paced at about the known rate.
         """
         if started_at <= self._top_at:
             return False
         self._top_at = now
-        self._at_top = max(0.0, self._at_top + self._top_step(level))
+        usual = sum(self._levels) / max(1, len(self._levels))
+        if level < usual:
+            self._low_near += is_near
+            self._low_calm += not is_near
+        self._at_top = max(0.0, self._at_top + self._top_step(level, usual))
         if self._at_top < TOP_ENOUGH:
             return False
         self._at_top = 0.0
-        self.on_slots_shown()
+        if not self.is_rate_met:
+            self.on_slots_shown()
         return True
 
-    def _top_step(self, level: int) -> float:
+    @property
+    def is_rate_met(self) -> bool:
+        """Whether a rate refuses, whatever else does: what a limit of simultaneous requests takes was refused time and
+        again, and hardly ever while starts were slower."""
+        return self._low_near >= LOW_TIMES * max(1, self._low_calm)
+
+    def _top_step(self, level: int, usual: float) -> float:
         """Return how much a refusal at this level speaks for a limit of simultaneous requests, against a quota."""
         levels = self._levels
-        usual = sum(levels) / max(1, len(levels))
         if level < usual + TOP_MIN:
             return -TOP_STEP
         if level >= TOP * usual:
