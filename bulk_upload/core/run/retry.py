@@ -85,7 +85,8 @@ class RetryBudget(msgspec.Struct, frozen=True, kw_only=True):
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Exponential backoff with full jitter, at most `attempts_max` attempts that count.
 
-    Requests that the server throttled, and those that this machine did not make, do not count.
+    Requests that the server throttled, and those that this machine did not make, do not count. A wait doubles once, not
+    each time, while the server fails a share of requests whatever their number.
 
     Args:
         attempts_max: requests for one entry in one run, the first included.
