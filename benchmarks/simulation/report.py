@@ -113,13 +113,7 @@ def family_rows(
     name: str, make: Callable[[], Controller], numbers: Iterable[int] = FAMILY_NUMBERS
 ) -> Iterable[str]:
     """Return a line: what a policy comes to in each family."""
-    numbers = list(numbers)
-    cells = []
-    for family in FAMILIES:
-        totals = measure(make, family_scenarios(family, numbers), (0,))
-        goodput, refused = totals.mean()
-        cells.append(f"{goodput:.2f} ({totals.worst()[0]:.2f}) {100 * refused:.1f} %")
-    yield f"| {name} | {' | '.join(cells)} |"
+    yield _family_row(name, _family_runs(make, list(numbers)))
 
 
 def family_head(first: str = "policy") -> str:
@@ -139,19 +133,23 @@ def set_rows(make: Callable[[], Controller]) -> Iterable[str]:
     yield family_head("draws")
     runs: dict[str, list[Score]] = {family: [] for family in FAMILIES}
     for numbers in FAMILY_SETS:
-        fresh = {
-            family: list(measure(make, family_scenarios(family, numbers), (0,)).scores.values())
-            for family in FAMILIES
-        }
-        yield _set_row(f"{numbers[0]} to {numbers[-1]}", fresh)
+        fresh = _family_runs(make, numbers)
+        yield _family_row(f"{numbers[0]} to {numbers[-1]}", fresh)
         for family, ones in fresh.items():
             runs[family] += ones
-    yield _set_row("all", runs)
+    yield _family_row("all", runs)
     shares = " | ".join(f"{100 * refused_of_all(ones):.1f} %" for ones in runs.values())
     yield f"| of all requests | {shares} |"
 
 
-def _set_row(name: str, runs: dict[str, list[Score]]) -> str:
+def _family_runs(make: Callable[[], Controller], numbers: Iterable[int]) -> dict[str, list[Score]]:
+    return {
+        family: list(measure(make, family_scenarios(family, numbers), (0,)).scores.values())
+        for family in FAMILIES
+    }
+
+
+def _family_row(name: str, runs: dict[str, list[Score]]) -> str:
     cells = []
     for ones in runs.values():
         goodputs = [one.goodput for one in ones]

@@ -5,15 +5,11 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from typing import TYPE_CHECKING
 
 from bulk_upload.core.content_hash import SHA256_ONLY, HashFunction
 from bulk_upload.core.doubt.content import ByteRange, ReadBack
 from tests.edge.transport.scripted_server import Exchange, Scene, ScriptedServer, answer
 from tests.edge.transport.shipping import transport_to
-
-if TYPE_CHECKING:
-    pass
 
 # The same in every test process: some of it becomes the names of tests.
 CONTENT = random.Random(5000).randbytes(5000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,9 +22,6 @@ from tests.engine.doubt.compared_world import (
 )
 from tests.fakes.fates import Fate
 from tests.fakes.world import Scene
-
-if TYPE_CHECKING:
-    pass
 
 
 def test_a_match_is_read_back_once_and_adopted() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -23,9 +23,6 @@ from tests.engine.doubt.compared_world import (
 from tests.fakes.fates import Fate
 from tests.fakes.server_settings import ServerSettings
 from tests.fakes.world import Scene, World
-
-if TYPE_CHECKING:
-    pass
 
 
 def test_a_content_that_cannot_be_read_now_leaves_the_doubt_for_the_next_run() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from bulk_upload.core.content_hash import HashFunction
@@ -23,9 +21,6 @@ from tests.engine.doubt.compared_world import (
 )
 from tests.fakes.fates import Fate
 from tests.fakes.world import Scene
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.mark.parametrize("what", ["changed", "gone"])
